@@ -1,0 +1,1 @@
+//! The tables of cosell, as sea-orm entities: one table a file, no logic.

@@ -1,0 +1,5 @@
+//! The rules, pure: no async, no database, no GraphQL, no clock, no randomness. What they need is handed in.
+
+pub mod actor;
+pub mod id;
+pub mod workflow;

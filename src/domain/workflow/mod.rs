@@ -1,0 +1,3 @@
+//! Workflows as data, and the one function that decides on them.
+
+pub mod definition;

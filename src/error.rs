@@ -1,0 +1,187 @@
+//! What a caller is told when something can't be done.
+//!
+//! [`Fault`] is one thing that is wrong, with its place and what would be right; [`Error`] is what every
+//! fallible use case returns. This is the only home of `extensions.code`.
+
+use std::fmt;
+
+/// The value of `extensions.code` in an answer's `errors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// No bearer token, or one that does not hold.
+    Unauthenticated,
+    /// The caller may see it but not do this to it.
+    Forbidden,
+    /// There is no such thing, or the caller may not know of it.
+    NotFound,
+    /// A field's value is not acceptable.
+    InvalidInput,
+    /// A field is missing or blank.
+    Required,
+    /// The action is not possible from the present stage.
+    InvalidTransition,
+    /// The lead's limit has passed.
+    LeadExpired,
+    /// The lead is deactivated or archived: it is read-only.
+    LeadInactive,
+    /// `expectedVersion` is not the current version, or another caller won.
+    Conflict,
+    /// The same external reference or key exists with other content.
+    Duplicate,
+    /// Too many requests.
+    RateLimited,
+    /// The operation is deeper or costs more than the server allows.
+    QueryTooComplex,
+    /// The server can't answer now; the same call may work later.
+    Unavailable,
+    /// A fault of the server; its cause is in the log under the request id.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::InvalidInput => "INVALID_INPUT",
+            Self::Required => "REQUIRED",
+            Self::InvalidTransition => "INVALID_TRANSITION",
+            Self::LeadExpired => "LEAD_EXPIRED",
+            Self::LeadInactive => "LEAD_INACTIVE",
+            Self::Conflict => "CONFLICT",
+            Self::Duplicate => "DUPLICATE",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of fault.
+    pub code: ErrorCode,
+    /// What is wrong and what would be right, in a sentence for the caller.
+    pub message: String,
+    /// The input's path, such as `input.customer.contact.email`.
+    pub field: Option<String>,
+    /// The workflow action that was asked for.
+    pub action: Option<String>,
+    /// The key of the stage as it now is.
+    pub stage: Option<String>,
+    /// The version as it now is.
+    pub version: Option<i32>,
+}
+
+impl Fault {
+    /// A fault without a place.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), field: None, action: None, stage: None, version: None }
+    }
+
+    /// A value that is not acceptable, at the input path `field`.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(ErrorCode::InvalidInput, message) }
+    }
+
+    /// A value that is missing or blank, at the input path `field`.
+    pub fn required(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(ErrorCode::Required, message) }
+    }
+
+    /// Names the input path.
+    pub fn at(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Names the action that was asked for.
+    pub fn action(mut self, action: impl Into<String>) -> Self {
+        self.action = Some(action.into());
+        self
+    }
+
+    /// Names the stage as it now is.
+    pub fn stage(mut self, stage: impl Into<String>) -> Self {
+        self.stage = Some(stage.into());
+        self
+    }
+
+    /// Names the version as it now is.
+    pub fn version(mut self, version: i32) -> Self {
+        self.version = Some(version);
+        self
+    }
+}
+
+/// Why a use case did not happen. Nothing has been written when it is returned.
+#[derive(Debug)]
+pub enum Error {
+    /// The caller's doing: one entry in `errors` for each.
+    Faults(Vec<Fault>),
+    /// The server's doing. The caller sees `INTERNAL` and a request id, never the cause.
+    Internal(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The result of a use case.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// One fault without a place.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Fault::new(code, message).into()
+    }
+
+    /// There is no such thing, as far as this caller may know. `what` is a noun such as "lead".
+    pub fn not_found(what: &str) -> Self {
+        Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
+    }
+
+    /// The caller may see it but not do this to it.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::Forbidden, message)
+    }
+
+    /// A cause that the caller has no part in.
+    pub fn internal(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Faults(vec![fault])
+    }
+}
+
+impl From<Vec<Fault>> for Error {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self::Faults(faults)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Faults(faults) => {
+                for (i, fault) in faults.iter().enumerate() {
+                    if i > 0 {
+                        f.write_str("; ")?;
+                    }
+                    if let Some(field) = &fault.field {
+                        write!(f, "{field}: ")?;
+                    }
+                    f.write_str(&fault.message)?;
+                }
+                Ok(())
+            }
+            Self::Internal(cause) => write!(f, "internal fault: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,4 @@
+//! cosell: a multi-tenant GraphQL server for partner lead sharing (co-selling).
+
+pub mod domain;
+pub mod error;

@@ -1,0 +1,3 @@
+//! The `cosell` binary.
+
+fn main() {}
