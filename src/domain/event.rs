@@ -1,0 +1,136 @@
+//! The one list of what can happen.
+//!
+//! To add a kind, add a variant to [`Happening`] and its type to `graphql::activity`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    id::{CompanyId, EventId, LeadId, MemberId, PartnershipId},
+    task::TaskChange,
+    workflow::definition::Stage,
+};
+
+/// What happened, with its details. The name of the variant is the event's kind in the database.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "content", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum Happening {
+    /// A lead was created.
+    LeadCreated {},
+    /// A lead was passed to a receiver.
+    LeadShared {
+        /// Across this partnership.
+        partnership: PartnershipId,
+    },
+    /// A lead moved to another stage.
+    LeadStageChanged {
+        /// Where it stood; none when it came into the viewer's sight.
+        from: Option<Stage>,
+        /// Where it stands.
+        to: Stage,
+        /// The action that moved it.
+        action: String,
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// Fields of a lead changed.
+    LeadUpdated {
+        /// Which, and how.
+        changes: Vec<FieldChange>,
+    },
+    /// A comment was added; the subject is the comment.
+    CommentAdded {},
+    /// A comment's text was changed; the subject is the comment.
+    CommentEdited {},
+    /// A comment was removed; the subject is the comment.
+    CommentRemoved {},
+    /// A task changed; the subject is the task.
+    TaskChanged {
+        /// How.
+        change: TaskChange,
+    },
+    /// An opportunity was created without a lead; the subject is the opportunity.
+    OpportunityCreated {},
+    /// An opportunity moved to another stage; the subject is the opportunity.
+    OpportunityStageChanged {
+        /// Where it stood.
+        from: Stage,
+        /// Where it stands.
+        to: Stage,
+        /// The action that moved it.
+        action: String,
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// Fields of an opportunity changed; the subject is the opportunity.
+    OpportunityUpdated {
+        /// Which, and how.
+        changes: Vec<FieldChange>,
+    },
+    /// A partnership was offered, accepted, suspended, resumed or ended; the subject is the partnership.
+    PartnershipChanged {
+        /// Its state before; none for an invitation.
+        from: Option<String>,
+        /// Its state now.
+        to: String,
+    },
+    /// A template's limits changed; the subject is the template.
+    TemplateUpdated {
+        /// Which, and how.
+        changes: Vec<FieldChange>,
+    },
+}
+
+impl Happening {
+    /// Whether it changes what `leadChanged` shows: the lead's stage, status or fields.
+    pub const fn changes_lead(&self) -> bool {
+        matches!(
+            self,
+            Self::LeadCreated {}
+                | Self::LeadShared { .. }
+                | Self::LeadStageChanged { .. }
+                | Self::LeadUpdated { .. }
+                | Self::OpportunityStageChanged { .. }
+                | Self::OpportunityUpdated { .. }
+        )
+    }
+}
+
+/// One field's change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldChange {
+    /// The field's path, such as `customer.contact.email`.
+    pub field: String,
+    /// Its value before, as text.
+    pub before: Option<String>,
+    /// Its value after, as text.
+    pub after: Option<String>,
+}
+
+impl FieldChange {
+    /// The change, if there is one.
+    pub fn of(field: &str, before: Option<String>, after: Option<String>) -> Option<Self> {
+        (before != after).then(|| Self { field: field.to_owned(), before, after })
+    }
+}
+
+/// An entry of one company's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Whose log.
+    pub company: CompanyId,
+    /// Its place in that log: counts from 1 without gaps.
+    pub position: i64,
+    /// The same in each company's log.
+    pub id: EventId,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Who did it; none for the system.
+    pub actor: Option<MemberId>,
+    /// The lead that it is about.
+    pub lead: Option<LeadId>,
+    /// What it is about besides: a comment, a task, an opportunity, a partnership.
+    pub subject: Option<uuid::Uuid>,
+    /// What happened.
+    pub happening: Happening,
+}

@@ -1,0 +1,97 @@
+//! Pages of lists: what a caller asks for, and what it gets.
+
+use crate::error::{Fault, Result};
+
+/// The most entries of a page.
+pub const PAGE_MAX: u64 = 100;
+/// The entries of a page where the caller names no number.
+pub const PAGE_DEFAULT: u64 = 20;
+
+/// The arguments of a connection (the GraphQL Cursor Connections specification).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct PageRequest {
+    /// The first so many.
+    pub first: Option<i64>,
+    /// Only those after this cursor.
+    pub after: Option<String>,
+    /// The last so many.
+    pub last: Option<i64>,
+    /// Only those before this cursor.
+    pub before: Option<String>,
+}
+
+/// How many, and from which end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// How many at most.
+    pub limit: u64,
+    /// The last ones, rather than the first.
+    pub last: bool,
+}
+
+impl PageRequest {
+    /// How many are asked for, and from which end.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` for a number outside of 1 to 100, or for both `first` and `last`.
+    pub fn bounds(&self) -> Result<Bounds> {
+        let count = |number: i64, field: &str| {
+            u64::try_from(number).ok().filter(|number| (1..=PAGE_MAX).contains(number)).ok_or_else(|| {
+                Fault::invalid(field, format!("{field} must be from 1 to {PAGE_MAX}; it is {number}."))
+            })
+        };
+        Ok(match (self.first, self.last) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::invalid("last", "Give first or last, not both.").into());
+            }
+            (Some(first), None) => Bounds { limit: count(first, "first")?, last: false },
+            (None, Some(last)) => Bounds { limit: count(last, "last")?, last: true },
+            (None, None) => Bounds { limit: PAGE_DEFAULT, last: false },
+        })
+    }
+}
+
+/// A page of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    /// The entries with their cursors, in the list's order.
+    pub edges: Vec<(String, T)>,
+    /// Whether there are more after the last.
+    pub has_next: bool,
+    /// Whether there are more before the first.
+    pub has_previous: bool,
+}
+
+impl<T> Page<T> {
+    /// From what was read: `more` says whether there is more in the direction that was read; in the other direction
+    /// there is the entry that the cursor names, where the caller gave one.
+    pub fn new(edges: Vec<(String, T)>, more: bool, last: bool, after: bool, before: bool) -> Self {
+        let (has_next, has_previous) = if last { (before, more) } else { (more, after) };
+        Self { edges, has_next, has_previous }
+    }
+
+    /// The same page of other things.
+    pub fn map<U>(self, f: impl Fn(T) -> U) -> Page<U> {
+        Page {
+            edges: self.edges.into_iter().map(|(cursor, item)| (cursor, f(item))).collect(),
+            has_next: self.has_next,
+            has_previous: self.has_previous,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_has_one_to_a_hundred_entries_from_one_end() {
+        let ask = |first, last| PageRequest { first, last, ..PageRequest::default() }.bounds().ok();
+        assert_eq!(ask(None, None), Some(Bounds { limit: 20, last: false }));
+        assert_eq!(ask(Some(1), None), Some(Bounds { limit: 1, last: false }));
+        assert_eq!(ask(None, Some(100)), Some(Bounds { limit: 100, last: true }));
+        for (first, last) in [(Some(0), None), (Some(-1), None), (Some(101), None), (None, Some(0)), (Some(1), Some(1))] {
+            assert_eq!(ask(first, last), None, "{first:?} {last:?}");
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Loading for a change: what comes back can be saved, and nothing else can.
+//!
+//! [`Authorized`] is made here alone. What a caller may not know of is `NOT_FOUND`; what it may see but not change is
+//! `FORBIDDEN`.
+
+use std::ops::Deref;
+
+use super::Tx;
+use crate::{
+    domain::{
+        actor::{Member, Role},
+        comment::Comment,
+        company::Partnership,
+        id::{CommentId, LeadId, OpportunityId, PartnershipId, TaskId, TemplateId},
+        lead::Lead,
+        opportunity::Opportunity,
+        task::Task,
+        template::Template,
+    },
+    error::{Error, ErrorCode, Fault, Result},
+    store::{self, lead::Parties, scope::Scope},
+};
+
+/// Something that was loaded under a lock, for a caller that may change it.
+#[derive(Debug)]
+pub(super) struct Authorized<T>(T);
+
+impl<T> Deref for Authorized<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+/// What a lead is loaded for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// An action of its workflow: the engine asks for side, role and stage.
+    Action,
+    /// A change of its fields or its thread: the lead must not be read-only.
+    Change(&'static [Role]),
+}
+
+/// Roles that create and update leads.
+pub(super) const WRITERS: &[Role] =
+    &[Role::Admin, Role::Sales, Role::Marketeer, Role::Manager, Role::Integration];
+/// Roles of people who work leads.
+pub(super) const PEOPLE: &[Role] = &Role::PEOPLE;
+
+/// Refuses a member that has none of these roles.
+pub(super) fn role(member: &Member, roles: &[Role], what: &str) -> Result<()> {
+    if member.has(roles) {
+        return Ok(());
+    }
+    let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
+    Err(Error::forbidden(format!("To {what} you need one of the roles {}.", names.join(", "))))
+}
+
+fn missing(what: &str, field: &str) -> Error {
+    Fault::new(ErrorCode::NotFound, format!("There is no such {what}.")).at(field).into()
+}
+
+/// The lead, locked, as both sides see it.
+pub(super) async fn lead(
+    tx: &Tx,
+    member: &Member,
+    id: LeadId,
+    field: &str,
+    purpose: Purpose,
+) -> Result<Authorized<Parties>> {
+    let scope = Scope::of(member);
+    let Some(parties) = store::lead::lock(tx.db(), scope, id).await? else {
+        return Err(match store::lead::find(tx.db(), scope, id).await? {
+            Some(_) => Error::forbidden(
+                "This lead is no longer with your company: you see it as it was then, and it can't be changed.",
+            ),
+            None => missing("lead", field),
+        });
+    };
+    if let Purpose::Change(roles) = purpose {
+        role(member, roles, "change this lead")?;
+        writable(&parties.mine)?;
+    }
+    Ok(Authorized(parties))
+}
+
+/// The lead of the system's own doing: its expiry.
+pub(super) async fn lead_of_system(tx: &Tx, scope: Scope, id: LeadId) -> Result<Option<Authorized<Parties>>> {
+    Ok(store::lead::lock(tx.db(), scope, id).await?.map(Authorized))
+}
+
+/// Refuses a lead that is read-only.
+pub(super) fn writable(lead: &Lead) -> Result<()> {
+    let why = if lead.archived {
+        "archived"
+    } else if !lead.active {
+        "deactivated"
+    } else {
+        return Ok(());
+    };
+    Err(Fault::new(ErrorCode::LeadInactive, format!("This lead is {why}: it is read-only."))
+        .stage(lead.stage.as_str())
+        .into())
+}
+
+/// Saves what became of a lead that was loaded here: both views, or none.
+pub(super) async fn save_lead(
+    tx: &Tx,
+    loaded: &Authorized<Parties>,
+    mine: &Lead,
+    other: Option<&Lead>,
+) -> Result<()> {
+    let views = [Some((&loaded.mine, mine)), loaded.other.as_ref().zip(other)];
+    for (old, new) in views.into_iter().flatten() {
+        if !store::lead::update_view(tx.db(), old, new).await? {
+            return Err(conflict("lead", old.version).into());
+        }
+    }
+    Ok(())
+}
+
+/// The refusal of a caller that another one was faster than.
+pub(super) fn conflict(what: &str, version: i32) -> Fault {
+    Fault::new(ErrorCode::Conflict, format!("Another caller has just changed this {what}. Read it again.")).version(version)
+}
+
+/// Refuses a caller that read another version than the current one.
+pub(super) fn version(what: &str, current: i32, expected: Option<i32>) -> Result<()> {
+    match expected {
+        Some(expected) if expected != current => Err(Fault {
+            message: format!("The {what} is now at version {current}, not {expected}. Read it again."),
+            ..conflict(what, current)
+        }
+        .at("input.expectedVersion")
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// The opportunity, locked: the views of every company that sees it, the caller's first.
+pub(super) async fn opportunity(
+    tx: &Tx,
+    member: &Member,
+    id: OpportunityId,
+    field: &str,
+) -> Result<Authorized<Vec<Opportunity>>> {
+    let scope = Scope::of(member);
+    let views = store::opportunity::lock(tx.db(), scope, id).await?;
+    if views.is_empty() {
+        return Err(match store::opportunity::by_ids(tx.db(), scope, &[id]).await?.first() {
+            Some(_) => Error::forbidden("This opportunity is no longer shared with your company."),
+            None => missing("opportunity", field),
+        });
+    }
+    Ok(Authorized(views))
+}
+
+/// Saves what became of an opportunity: every view, or none.
+pub(super) async fn save_opportunity(
+    tx: &Tx,
+    loaded: &Authorized<Vec<Opportunity>>,
+    new: &[Opportunity],
+) -> Result<()> {
+    for (old, new) in loaded.iter().zip(new) {
+        if !store::opportunity::update_view(tx.db(), old, new).await? {
+            return Err(conflict("opportunity", old.version).into());
+        }
+    }
+    Ok(())
+}
+
+/// The lead of a comment or task, for a change of its thread: refused once the conversation with that partner is over.
+async fn thread(
+    tx: &Tx,
+    member: &Member,
+    id: LeadId,
+    receiver: Option<crate::domain::id::CompanyId>,
+) -> Result<Authorized<Parties>> {
+    let parties = lead(tx, member, id, "input.leadId", Purpose::Change(PEOPLE)).await?;
+    let now = parties.mine.receiver.filter(|_| parties.other.is_some());
+    if receiver.is_some() && receiver != now {
+        return Err(Error::forbidden(
+            "The passing of the lead that this belongs to is over: it is kept as it was and can't be changed.",
+        ));
+    }
+    Ok(parties)
+}
+
+/// A comment with its lead, for its author.
+pub(super) async fn comment(
+    tx: &Tx,
+    member: &Member,
+    id: CommentId,
+    field: &str,
+) -> Result<(Authorized<Comment>, Authorized<Parties>)> {
+    let Some((comment, receiver)) = store::thread::comment_with_receiver(tx.db(), Scope::of(member), id).await? else {
+        return Err(missing("comment", field));
+    };
+    let parties = thread(tx, member, comment.lead, receiver).await?;
+    if comment.author != member.id {
+        return Err(Error::forbidden("Only its author changes or removes a comment."));
+    }
+    Ok((Authorized(comment), parties))
+}
+
+/// A task with its lead.
+pub(super) async fn task(
+    tx: &Tx,
+    member: &Member,
+    id: TaskId,
+    field: &str,
+) -> Result<(Authorized<Task>, Authorized<Parties>)> {
+    let scope = Scope::of(member);
+    let Some((task, receiver)) = store::thread::lock_task(tx.db(), scope, id).await? else {
+        return Err(missing("task", field));
+    };
+    let parties = thread(tx, member, task.lead, receiver).await?;
+    Ok((Authorized(task), parties))
+}
+
+/// Saves what became of a task.
+pub(super) async fn save_task(tx: &Tx, loaded: &Authorized<Task>, new: &Task) -> Result<()> {
+    if store::thread::update_task(tx.db(), new, tx.now).await? {
+        return Ok(());
+    }
+    Err(conflict("task", loaded.version).into())
+}
+
+/// A partnership, for an administrator of either company.
+pub(super) async fn partnership(
+    tx: &Tx,
+    member: &Member,
+    id: PartnershipId,
+    field: &str,
+) -> Result<Authorized<Partnership>> {
+    let found = store::company::lock_partnership(tx.db(), Scope::of(member), id).await?;
+    let found = found.ok_or_else(|| missing("partnership", field))?;
+    role(member, &[Role::Admin], "change a partnership")?;
+    Ok(Authorized(found))
+}
+
+/// A template of the caller's company, for its administrator.
+pub(super) async fn template(
+    tx: &Tx,
+    member: &Member,
+    id: TemplateId,
+    field: &str,
+) -> Result<Authorized<Template>> {
+    let found = store::company::templates_by_ids(tx.db(), &[id]).await?;
+    let found = found.into_iter().find(|template| template.company == member.company);
+    let found = found.ok_or_else(|| missing("template", field))?;
+    role(member, &[Role::Admin], "change a template")?;
+    Ok(Authorized(found))
+}

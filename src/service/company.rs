@@ -1,0 +1,330 @@
+//! Companies, partnerships and templates.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{Service, authorize, cursor::List, transaction};
+use crate::{
+    domain::{
+        actor::{Member, Role},
+        company::{Company, Partnership, PartnershipState, Profile, is_slug},
+        duration::TimeLimit,
+        event::{FieldChange, Happening},
+        id::{CompanyId, PartnershipId, TemplateId},
+        lead::WorkflowRef,
+        page::{Page, PageRequest},
+        patch::Patch,
+        template::Template,
+        text,
+        workflow::{builtin, definition::Subject},
+    },
+    error::{Error, ErrorCode, Fault, Result},
+    store::{self, scope::Scope},
+};
+
+/// What a template's change asks for.
+#[derive(Clone, Debug, Default)]
+pub struct TemplateChange {
+    /// Its name for people.
+    pub name: Patch<String>,
+    /// The limit for the answer, an ISO 8601 duration; null for none.
+    pub answer_within: Patch<String>,
+    /// The limit for the conversion, an ISO 8601 duration; null for none.
+    pub convert_within: Patch<String>,
+    /// The version that the caller read.
+    pub expected_version: Option<i32>,
+}
+
+impl Service {
+    /// Registers a company with its default templates. For the operator.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` for a slug that can't be one; `DUPLICATE` where it is taken.
+    pub async fn add_company(&self, slug: &str, name: Option<&str>) -> Result<Company> {
+        let mut faults = Vec::new();
+        if !is_slug(slug) {
+            faults.push(Fault::invalid(
+                "slug",
+                "A slug has 2 to 50 lower-case letters, digits and hyphens, with no hyphen at either end.",
+            ));
+        }
+        let name = text::LINE.optional(name, "name", &mut faults).unwrap_or_else(|| slug.to_owned());
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
+        transaction!(self, tx, {
+            let company = Company { id: tx.fresh(), slug: slug.to_owned(), name: name.clone() };
+            if !store::company::insert(tx.db(), &company, tx.now).await? {
+                return Err(Error::new(ErrorCode::Duplicate, format!("There is a company {slug} already.")));
+            }
+            for definition in builtin::all() {
+                let lead = definition.subject == Subject::Lead;
+                let template = Template {
+                    id: tx.fresh(),
+                    company: company.id,
+                    key: definition.key.clone(),
+                    name: definition.name.clone(),
+                    subject: definition.subject,
+                    workflow: WorkflowRef { key: definition.key.clone(), version: definition.version },
+                    answer_within: lead.then(|| TimeLimit::parse("P7D")).transpose().map_err(Error::internal)?,
+                    convert_within: lead.then(|| TimeLimit::parse("P30D")).transpose().map_err(Error::internal)?,
+                    is_default: true,
+                    version: 1,
+                };
+                store::company::insert_template(tx.db(), &template, tx.now).await?;
+            }
+            Ok(company)
+        })
+    }
+
+    /// Every company. For the operator.
+    pub async fn companies(&self) -> Result<Vec<Company>> {
+        store::company::all(self.db.read()).await
+    }
+
+    /// The company of that slug. For the operator.
+    pub async fn company_by_slug(&self, slug: &str) -> Result<Option<Company>> {
+        store::company::by_slug(self.db.read(), slug).await
+    }
+
+    /// A company that is already known to be in the caller's sight. Companies don't change, so they are kept.
+    pub async fn company(&self, id: CompanyId) -> Result<Arc<Company>> {
+        if let Some(company) = self.companies.get(&id) {
+            return Ok(company);
+        }
+        let found = store::company::by_ids(self.db.read(), &[id]).await?.into_iter().next();
+        let company = Arc::new(found.ok_or_else(|| Error::internal(format!("there is no company {id}")))?);
+        self.companies.insert(id, company.clone());
+        Ok(company)
+    }
+
+    /// A company that this process has seen before.
+    pub fn company_at_hand(&self, id: CompanyId) -> Option<Arc<Company>> {
+        self.companies.get(&id)
+    }
+
+    /// A company, where the caller may know of it: its own, or the other one of a partnership.
+    pub async fn visible_company(&self, member: &Member, id: CompanyId) -> Result<Option<Arc<Company>>> {
+        if store::company::is_counterpart(self.db.read(), Scope::of(member), id).await? {
+            return self.company(id).await.map(Some);
+        }
+        Ok(None)
+    }
+
+    /// The members of the caller's company.
+    pub async fn members(&self, member: &Member, page: PageRequest) -> Result<Page<Profile>> {
+        let window = self.window(member, List::Members, page, false)?;
+        let slice = store::company::members(self.db.read(), Scope::of(member), &window).await?;
+        Ok(self.page(member, List::Members, &window, slice, |(at, profile)| (*at, profile.id.0)).map(|(_, profile)| profile))
+    }
+
+    /// The caller's partnerships, in the order of their invitation.
+    pub async fn partnerships(&self, member: &Member, page: PageRequest) -> Result<Page<Partnership>> {
+        let window = self.window(member, List::Partnerships, page, false)?;
+        let slice = store::company::partnerships(self.db.read(), Scope::of(member), &window).await?;
+        Ok(self.page(member, List::Partnerships, &window, slice, |item| (item.created_at, item.id.0)))
+    }
+
+    /// Those of the partnerships that the caller's company is in.
+    pub async fn partnerships_by_ids(&self, member: &Member, ids: &[PartnershipId]) -> Result<Vec<Partnership>> {
+        store::company::partnerships_by_ids(self.db.read(), Scope::of(member), ids).await
+    }
+
+    /// Invites another company; `vendor` says what the caller's will be.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` without ADMIN; `NOT_FOUND` for a slug that no company has; `DUPLICATE` where a partnership in the
+    /// same roles is alive.
+    pub async fn invite_partner(&self, member: &Member, slug: &str, vendor: bool) -> Result<Partnership> {
+        authorize::role(member, &[Role::Admin], "invite a partner")?;
+        let other = store::company::by_slug(self.db.read(), slug.trim()).await?.ok_or_else(|| {
+            Fault::new(ErrorCode::NotFound, "No company with this slug can be invited.").at("input.companySlug")
+        })?;
+        if other.id == member.company {
+            return Err(Fault::invalid("input.companySlug", "A company can't be its own partner.").into());
+        }
+        let (vendor, partner) = if vendor { (member.company, other.id) } else { (other.id, member.company) };
+        transaction!(self, tx, {
+            let partnership = Partnership {
+                id: tx.fresh(),
+                vendor,
+                partner,
+                invited_by: member.company,
+                state: PartnershipState::Invited,
+                version: 1,
+                created_at: tx.now,
+            };
+            if !store::company::insert_partnership(tx.db(), &partnership).await? {
+                return Err(Fault::new(
+                    ErrorCode::Duplicate,
+                    "There is a partnership of your companies in these roles already.",
+                )
+                .at("input.companySlug")
+                .into());
+            }
+            let to = partnership.state.as_str().to_owned();
+            let happening = Happening::PartnershipChanged { from: None, to };
+            tx.happened(vec![vendor, partner], Some(member.id), None, Some(partnership.id.0), happening);
+            Ok(partnership)
+        })
+    }
+
+    /// Accepts an invitation: leads can be shared from then on.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` without ADMIN and for the company that invited; `INVALID_TRANSITION` when it is not INVITED.
+    pub async fn accept_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
+        self.move_partnership(member, id, PartnershipState::Active, &[PartnershipState::Invited]).await
+    }
+
+    /// Suspends a partnership: no new leads are shared.
+    pub async fn suspend_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
+        self.move_partnership(member, id, PartnershipState::Suspended, &[PartnershipState::Active]).await
+    }
+
+    /// Resumes a suspended partnership.
+    pub async fn resume_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
+        self.move_partnership(member, id, PartnershipState::Active, &[PartnershipState::Suspended]).await
+    }
+
+    /// Ends a partnership, or declines or takes back an invitation. Live assignments end with it: each receiver keeps
+    /// its view of the leads as they are.
+    pub async fn end_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
+        use PartnershipState::{Active, Ended, Invited, Suspended};
+        self.move_partnership(member, id, Ended, &[Invited, Active, Suspended]).await
+    }
+
+    async fn move_partnership(
+        &self,
+        member: &Member,
+        id: PartnershipId,
+        to: PartnershipState,
+        from: &[PartnershipState],
+    ) -> Result<Partnership> {
+        transaction!(self, tx, {
+            let old = authorize::partnership(tx, member, id, "input.partnershipId").await?;
+            if !from.contains(&old.state) {
+                return Err(Fault::new(
+                    ErrorCode::InvalidTransition,
+                    format!("The partnership is {}; this is not possible now.", old.state.as_str()),
+                )
+                .stage(old.state.as_str())
+                .into());
+            }
+            if old.state == PartnershipState::Invited && to == PartnershipState::Active && old.invited_by == member.company
+            {
+                return Err(Error::forbidden("The company that was invited accepts, not the one that invited."));
+            }
+            if !store::company::set_partnership_state(tx.db(), &old, to, tx.now).await? {
+                return Err(authorize::conflict("partnership", old.version).into());
+            }
+            if to == PartnershipState::Ended {
+                store::lead::end_assignments(tx.db(), old.id, tx.now).await?;
+                store::opportunity::end_views(tx.db(), old.id, tx.now).await?;
+            }
+            let happening = Happening::PartnershipChanged {
+                from: Some(old.state.as_str().to_owned()),
+                to: to.as_str().to_owned(),
+            };
+            tx.happened(vec![old.vendor, old.partner], Some(member.id), None, Some(old.id.0), happening);
+            Ok(Partnership { state: to, version: old.version + 1, ..old.clone() })
+        })
+    }
+
+    /// The templates of the caller's company.
+    pub async fn templates(&self, member: &Member) -> Result<Vec<Template>> {
+        store::company::templates(self.db.read(), Scope::of(member)).await
+    }
+
+    /// Templates that are already known to be in the caller's sight.
+    pub async fn templates_by_ids(&self, ids: &[TemplateId]) -> Result<Vec<Template>> {
+        store::company::templates_by_ids(self.db.read(), ids).await
+    }
+
+    /// Changes a template's name and limits, for the leads that start from it later (mission A15).
+    ///
+    /// # Errors
+    /// `FORBIDDEN` without ADMIN, `NOT_FOUND`, `INVALID_INPUT` for what is no ISO 8601 duration, `CONFLICT`.
+    pub async fn update_template(&self, member: &Member, id: TemplateId, change: &TemplateChange) -> Result<Template> {
+        transaction!(self, tx, {
+            let old = authorize::template(tx, member, id, "input.templateId").await?;
+            authorize::version("template", old.version, change.expected_version)?;
+            let mut faults = Vec::new();
+            let mut new = old.clone();
+            match &change.name {
+                Patch::Absent => {}
+                Patch::Null => faults.push(text::missing("input.name")),
+                Patch::Value(name) => {
+                    new.name = text::LINE.required(Some(name), "input.name", &mut faults).unwrap_or_default();
+                }
+            }
+            let mut limit = |patch: &Patch<String>, old: Option<TimeLimit>, field: &str| match patch {
+                Patch::Absent => old,
+                Patch::Null => None,
+                Patch::Value(text) => text::keep(TimeLimit::parse(text), field, &mut faults),
+            };
+            new.answer_within = limit(&change.answer_within, old.answer_within.clone(), "input.answerWithin");
+            new.convert_within = limit(&change.convert_within, old.convert_within.clone(), "input.convertWithin");
+            if !faults.is_empty() {
+                return Err(faults.into());
+            }
+            let text = |limit: &Option<TimeLimit>| limit.as_ref().map(ToString::to_string);
+            let changes: Vec<_> = [
+                FieldChange::of("name", Some(old.name.clone()), Some(new.name.clone())),
+                FieldChange::of("answerWithin", text(&old.answer_within), text(&new.answer_within)),
+                FieldChange::of("convertWithin", text(&old.convert_within), text(&new.convert_within)),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            if changes.is_empty() {
+                return Ok(new);
+            }
+            new.version += 1;
+            if !store::company::update_template(tx.db(), Scope::of(member), &new, tx.now).await? {
+                return Err(authorize::conflict("template", old.version).into());
+            }
+            let happening = Happening::TemplateUpdated { changes };
+            tx.happened(vec![member.company], Some(member.id), None, Some(new.id.0), happening);
+            Ok(new)
+        })
+    }
+
+    /// Reads a list's window from a request; cursors are those of that list.
+    pub(super) fn window(
+        &self,
+        member: &Member,
+        list: List,
+        page: PageRequest,
+        descending: bool,
+    ) -> Result<store::page::Window<DateTime<Utc>>> {
+        let bounds = page.bounds()?;
+        let place = |text: Option<String>, field| {
+            text.map(|text| self.cursors.read_created(member.company, list, &text, field)).transpose()
+        };
+        Ok(store::page::Window {
+            limit: bounds.limit,
+            last: bounds.last,
+            after: place(page.after, "after")?,
+            before: place(page.before, "before")?,
+            descending,
+        })
+    }
+
+    /// A page out of a slice of that list.
+    pub(super) fn page<T>(
+        &self,
+        member: &Member,
+        list: List,
+        window: &store::page::Window<DateTime<Utc>>,
+        slice: store::page::Slice<T>,
+        place: impl Fn(&T) -> (DateTime<Utc>, uuid::Uuid),
+    ) -> Page<T> {
+        let edges = slice.items.into_iter().map(|item| {
+            let (at, id) = place(&item);
+            (self.cursors.created(member.company, list, at, id), item)
+        });
+        Page::new(edges.collect(), slice.more, window.last, window.after.is_some(), window.before.is_some())
+    }
+}

@@ -1,0 +1,174 @@
+//! Opaque cursors: a place in a list or a log, signed for the company that it was given to.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+use uuid::Uuid;
+
+use crate::{
+    domain::id::CompanyId,
+    error::{Fault, Result},
+    store::{
+        lead::{LeadSort, SortKey},
+        page::Place,
+    },
+};
+
+/// The list that a cursor belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum List {
+    /// Leads in that order.
+    Leads(LeadSort),
+    /// Opportunities.
+    Opportunities,
+    /// Partnerships.
+    Partnerships,
+    /// Members.
+    Members,
+    /// Tasks.
+    Tasks,
+    /// Comments.
+    Comments,
+    /// The company's log.
+    Log,
+}
+
+impl List {
+    const fn tag(self) -> u8 {
+        match self {
+            Self::Leads(LeadSort::Created) => 1,
+            Self::Leads(LeadSort::Updated) => 2,
+            Self::Leads(LeadSort::Expires) => 3,
+            Self::Leads(LeadSort::Value) => 4,
+            Self::Opportunities => 5,
+            Self::Partnerships => 6,
+            Self::Members => 7,
+            Self::Tasks => 8,
+            Self::Comments => 9,
+            Self::Log => 10,
+        }
+    }
+}
+
+/// Writes and reads cursors.
+pub struct Cursors {
+    key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Cursors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Cursors(key withheld)")
+    }
+}
+
+const BODY: usize = 1 + 8 + 16;
+const SIGNATURE: usize = 12;
+
+impl Cursors {
+    /// With the installation's key.
+    pub fn new(key: Vec<u8>) -> Self {
+        Self { key }
+    }
+
+    fn sign(&self, company: CompanyId, body: &[u8]) -> [u8; SIGNATURE] {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        mac.update(company.0.as_bytes());
+        mac.update(body);
+        let mut signature = [0; SIGNATURE];
+        signature.copy_from_slice(&mac.finalize().into_bytes()[..SIGNATURE]);
+        signature
+    }
+
+    fn write(&self, company: CompanyId, list: List, number: i64, id: Uuid) -> String {
+        let mut bytes = Vec::with_capacity(BODY + SIGNATURE);
+        bytes.push(list.tag());
+        bytes.extend(number.to_be_bytes());
+        bytes.extend(id.as_bytes());
+        let signature = self.sign(company, &bytes);
+        bytes.extend(signature);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn read(&self, company: CompanyId, text: &str, field: &str) -> Result<(u8, i64, Uuid)> {
+        let forged = || Fault::invalid(field, "This is not a cursor that the server gave to your company.");
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| forged())?;
+        let (body, signature) = bytes.split_at_checked(BODY).ok_or_else(forged)?;
+        // In constant time, so that a signature can't be guessed byte by byte.
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        mac.update(company.0.as_bytes());
+        mac.update(body);
+        if signature.len() != SIGNATURE || mac.verify_truncated_left(signature).is_err() {
+            return Err(forged().into());
+        }
+        let number = i64::from_be_bytes(body[1..9].try_into().map_err(|_| forged())?);
+        Ok((body[0], number, Uuid::from_slice(&body[9..]).map_err(|_| forged())?))
+    }
+
+    /// The cursor of a lead in a list of that order.
+    pub fn lead(&self, company: CompanyId, sort: LeadSort, key: SortKey, id: Uuid) -> String {
+        let number = match key {
+            SortKey::Time(at) => at.timestamp_millis(),
+            SortKey::Number(number) => number,
+        };
+        self.write(company, List::Leads(sort), number, id)
+    }
+
+    /// The cursor of an entry of a list by creation.
+    pub fn created(&self, company: CompanyId, list: List, at: DateTime<Utc>, id: Uuid) -> String {
+        self.write(company, list, at.timestamp_millis(), id)
+    }
+
+    /// The cursor of an entry of the company's log.
+    pub fn log(&self, company: CompanyId, position: i64) -> String {
+        self.write(company, List::Log, position, Uuid::nil())
+    }
+
+    /// A lead's place in a list of that order.
+    pub fn read_lead(&self, company: CompanyId, sort: LeadSort, text: &str, field: &str) -> Result<Place<SortKey>> {
+        let (tag, number, id) = self.read(company, text, field)?;
+        self.belongs(tag, List::Leads(sort), field)?;
+        let key = match sort {
+            LeadSort::Value => SortKey::Number(number),
+            _ => SortKey::Time(moment(number, field)?),
+        };
+        Ok(Place { key, id })
+    }
+
+    /// An entry's place in a list by creation.
+    pub fn read_created(&self, company: CompanyId, list: List, text: &str, field: &str) -> Result<Place<DateTime<Utc>>> {
+        let (tag, number, id) = self.read(company, text, field)?;
+        self.belongs(tag, list, field)?;
+        Ok(Place { key: moment(number, field)?, id })
+    }
+
+    /// A position in the company's log.
+    pub fn read_log(&self, company: CompanyId, text: &str, field: &str) -> Result<i64> {
+        let (tag, number, _) = self.read(company, text, field)?;
+        self.belongs(tag, List::Log, field)?;
+        Ok(number)
+    }
+
+    /// A position in the company's log, or the id of a comment in its thread.
+    pub fn read_log_or_comment(&self, company: CompanyId, text: &str, field: &str) -> Result<Result<i64, Uuid>> {
+        let (tag, number, id) = self.read(company, text, field)?;
+        if tag == List::Comments.tag() {
+            return Ok(Err(id));
+        }
+        self.belongs(tag, List::Log, field)?;
+        Ok(Ok(number))
+    }
+
+    #[allow(clippy::unused_self, reason = "reads as a part of the codec")]
+    fn belongs(&self, tag: u8, list: List, field: &str) -> Result<()> {
+        if tag == list.tag() {
+            return Ok(());
+        }
+        Err(Fault::invalid(field, "This cursor belongs to another list or another order.").into())
+    }
+}
+
+fn moment(millis: i64, field: &str) -> Result<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis)
+        .ok_or_else(|| Fault::invalid(field, "This is not a cursor that the server gave to your company.").into())
+}

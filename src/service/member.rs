@@ -1,0 +1,87 @@
+//! Who calls: members are recorded when their token is first seen.
+
+use crate::{
+    domain::{
+        actor::{Member, Role},
+        company::{Profile, is_slug},
+        id::MemberId,
+        text,
+    },
+    error::{Error, ErrorCode, Result},
+    service::{Service, transaction},
+    store::{self, scope::Scope},
+};
+
+/// What a verified token says of its bearer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// The company, by slug.
+    pub company: String,
+    /// The token's `sub`.
+    pub subject: String,
+    /// The roles.
+    pub roles: Vec<Role>,
+    /// The name.
+    pub name: Option<String>,
+    /// The e-mail address.
+    pub email: Option<String>,
+}
+
+/// A member as this process last recorded it.
+#[derive(Debug)]
+pub(crate) struct Known {
+    member: Member,
+    profile: Profile,
+}
+
+impl Service {
+    /// The member that a verified token names; recorded, or brought up to date, where the token says something new.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` where the token names a company that is not here.
+    pub async fn sign_in(&self, bearer: Bearer) -> Result<Member> {
+        let key = (bearer.company, bearer.subject);
+        let roles = bearer.roles;
+        let name = bearer.name.as_deref().and_then(|name| text::LINE.clean(name).ok().flatten());
+        let name = name.unwrap_or_else(|| text::excerpt(&key.1));
+        if let Some(known) = self.members.get(&key)
+            && known.profile.roles == roles
+            && known.profile.name == name
+            && known.profile.email == bearer.email
+        {
+            return Ok(known.member.clone());
+        }
+        let refused = || Error::new(ErrorCode::Unauthenticated, "The token names a company that is not registered here.");
+        if !is_slug(&key.0) {
+            return Err(refused());
+        }
+        let company = store::company::by_slug(self.db.read(), &key.0).await?.ok_or_else(refused)?;
+        let mut profile = Profile {
+            id: self.fresh(),
+            company: company.id,
+            name,
+            email: bearer.email,
+            roles: roles.clone(),
+        };
+        let recorded = store::company::member_by_subject(self.db.read(), company.id, &key.1).await?;
+        profile.id = match recorded {
+            Some(recorded) if recorded == (Profile { id: recorded.id, ..profile.clone() }) => recorded.id,
+            _ => transaction!(self, tx, {
+                store::company::record_member(tx.db(), profile.id, company.id, &key.1, &profile, tx.now).await
+            })?,
+        };
+        let member = Member { id: profile.id, company: company.id, roles };
+        self.members.insert(key, Known { member: member.clone(), profile }.into());
+        Ok(member)
+    }
+
+    /// The profiles of members that are already known to be in the caller's sight.
+    pub async fn profiles(&self, ids: &[MemberId]) -> Result<Vec<Profile>> {
+        store::company::members_by_ids(self.db.read(), ids).await
+    }
+
+    /// The profile of a member, where the caller may know of it.
+    pub async fn profile(&self, member: &Member, id: MemberId) -> Result<Option<Profile>> {
+        store::company::visible_member(self.db.read(), Scope::of(member), id).await
+    }
+}

@@ -1,0 +1,202 @@
+//! One function a use case: load, authorise, decide, save, append to the log, in one transaction.
+//!
+//! This room alone opens transactions. To add a use case: a function on [`Service`] in the file of its noun, whose
+//! body stands in [`transaction!`], loads through [`authorize`], and tells what happened with [`Tx::happened`].
+
+use std::{fmt, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use quick_cache::sync::Cache;
+use sea_orm::{DatabaseTransaction, DbErr};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        clock::Clock,
+        company::Company,
+        event::Happening,
+        id::{CompanyId, EventId, LeadId, MemberId},
+        ids::IdSource,
+    },
+    error::{Error, ErrorCode, Result},
+    store::{
+        self,
+        db::{Db, is_retryable},
+        log::NewEvent,
+    },
+};
+
+pub mod activity;
+mod authorize;
+pub mod comment;
+pub mod company;
+pub mod cursor;
+pub mod lead;
+pub mod member;
+pub mod opportunity;
+pub mod task;
+
+/// Hears, after each commit, that companies' logs have moved. It only says 'look'; the log is the truth.
+pub trait Bus: Send + Sync + fmt::Debug {
+    /// These logs have moved to these positions.
+    fn moved(&self, heads: &[(CompanyId, i64)]);
+}
+
+/// The use cases, over one database.
+#[derive(Debug)]
+pub struct Service {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    ids: Arc<dyn IdSource>,
+    bus: Arc<dyn Bus>,
+    cursors: cursor::Cursors,
+    companies: Cache<CompanyId, Arc<Company>>,
+    members: Cache<(String, String), Arc<member::Known>>,
+}
+
+impl Service {
+    /// Opens the use cases on a database whose schema is current.
+    pub async fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>, bus: Arc<dyn Bus>) -> Result<Self> {
+        let fresh = [ids.next(), ids.next()].iter().flat_map(|id| *id.as_bytes()).collect::<Vec<_>>();
+        let key = match store::company::cursor_key(db.read()).await? {
+            Some(key) => key,
+            None => {
+                let tx = db.begin().await?;
+                let key = store::company::keep_cursor_key(&tx, fresh, clock.now()).await?;
+                tx.commit().await?;
+                key
+            }
+        };
+        Ok(Self {
+            db,
+            clock,
+            ids,
+            bus,
+            cursors: cursor::Cursors::new(key),
+            companies: Cache::new(10_000),
+            members: Cache::new(50_000),
+        })
+    }
+
+    /// The time now, cut to milliseconds.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The database, for reading.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// The codec of cursors.
+    pub fn cursors(&self) -> &cursor::Cursors {
+        &self.cursors
+    }
+
+    async fn begin(&self) -> Result<Tx> {
+        Ok(Tx { inner: self.db.begin().await?, now: self.clock.now(), ids: self.ids.clone(), events: Vec::new() })
+    }
+
+    /// Ends a transaction: appends what happened, commits, wakes the readers of the logs. `None` where another writer
+    /// was in the way and the whole is to be tried again.
+    async fn finish<T>(&self, tx: Tx, outcome: Result<T>, attempt: &mut u32) -> Option<Result<T>> {
+        let outcome = match outcome {
+            Ok(value) => tx.commit().await.map(|heads| (value, heads)),
+            Err(error) => {
+                if let Err(error) = tx.inner.rollback().await {
+                    tracing::warn!(%error, "a transaction did not roll back cleanly");
+                }
+                Err(error)
+            }
+        };
+        match outcome {
+            Ok((value, heads)) => {
+                if !heads.is_empty() {
+                    self.bus.moved(&heads);
+                }
+                Some(Ok(value))
+            }
+            Err(Error::Internal(cause)) if cause.downcast_ref::<DbErr>().is_some_and(is_retryable) => {
+                *attempt += 1;
+                if *attempt < MAX_ATTEMPTS {
+                    tracing::debug!(%cause, attempt, "another writer was in the way; trying again");
+                    return None;
+                }
+                tracing::warn!(%cause, "gave up after {MAX_ATTEMPTS} attempts");
+                Some(Err(Error::new(ErrorCode::Unavailable, "The server is busy with other writers. Try again.")))
+            }
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Runs a body in a transaction that is tried again, whole, when another writer was in the way.
+macro_rules! transaction {
+    ($service:expr, $tx:ident, $body:block) => {{
+        let mut attempt = 0;
+        loop {
+            let mut $tx = $service.begin().await?;
+            let outcome: $crate::error::Result<_> = async {
+                // The body may or may not tell of events.
+                #[allow(unused_mut)]
+                let mut $tx = &mut $tx;
+                $body
+            }
+            .await;
+            if let Some(outcome) = $service.finish($tx, outcome, &mut attempt).await {
+                break outcome;
+            }
+        }
+    }};
+}
+pub(crate) use transaction;
+
+/// A transaction under way, its time, and what has happened in it.
+#[derive(Debug)]
+pub(crate) struct Tx {
+    inner: DatabaseTransaction,
+    now: DateTime<Utc>,
+    ids: Arc<dyn IdSource>,
+    events: Vec<NewEvent>,
+}
+
+impl Tx {
+    fn db(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+
+    fn fresh<T: From<Uuid>>(&self) -> T {
+        T::from(self.ids.next())
+    }
+
+    /// Tells the audience what happened.
+    fn happened(
+        &mut self,
+        audience: Vec<CompanyId>,
+        actor: Option<MemberId>,
+        lead: Option<LeadId>,
+        subject: Option<Uuid>,
+        happening: Happening,
+    ) {
+        let id: EventId = self.fresh();
+        self.events.push(NewEvent { id, audience, actor, lead, subject, happening });
+    }
+
+    async fn commit(self) -> Result<Vec<(CompanyId, i64)>> {
+        let heads = if self.events.is_empty() {
+            Vec::new()
+        } else {
+            store::log::append(&self.inner, &self.events, self.now).await?
+        };
+        self.inner.commit().await?;
+        Ok(heads)
+    }
+}
+
+impl Service {
+    fn fresh<T: From<Uuid>>(&self) -> T {
+        T::from(self.ids.next())
+    }
+}

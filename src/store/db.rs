@@ -1,0 +1,178 @@
+//! The connection: SQLite or PostgreSQL, one writer or many.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cosell_migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+/// How many connections are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct PoolSize {
+    /// For reading, and on PostgreSQL for writing too.
+    pub connections: u32,
+    /// How long a call waits for one.
+    pub wait: Duration,
+}
+
+impl Default for PoolSize {
+    fn default() -> Self {
+        Self { connections: 16, wait: Duration::from_secs(10) }
+    }
+}
+
+/// The database. On SQLite there is one connection that writes beside those that read; on PostgreSQL one pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    statements: Arc<AtomicU64>,
+}
+
+impl Db {
+    /// Connects to `sqlite:…` (the file is created where there is none) or `postgres://…`.
+    pub async fn connect(url: &str, size: PoolSize) -> Result<Self, DbErr> {
+        let statements = Arc::new(AtomicU64::new(0));
+        let (read, write) = if url.starts_with("sqlite:") {
+            let write = open(url, size, 1, &statements).await?;
+            (open(url, size, size.connections, &statements).await?, write)
+        } else {
+            let pool = open(url, size, size.connections, &statements).await?;
+            (pool.clone(), pool)
+        };
+        Ok(Self { read, write, statements })
+    }
+
+    /// For reading outside of a transaction.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// Begins a transaction that will write. `service` alone calls it.
+    pub async fn begin(&self) -> Result<DatabaseTransaction, DbErr> {
+        self.write
+            .begin_with_options(TransactionOptions {
+                // A transaction that first reads and then writes could not wait for another writer otherwise.
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            })
+            .await
+    }
+
+    /// How many statements have been sent since the start.
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Whether it is the embedded one.
+    pub fn is_sqlite(&self) -> bool {
+        self.read.get_database_backend() == DbBackend::Sqlite
+    }
+
+    /// Brings the schema up to date. Two instances at once are safe on PostgreSQL too: the second waits.
+    pub async fn migrate(&self) -> Result<usize, DbErr> {
+        let pending = self.pending_migrations().await?.len();
+        if pending == 0 {
+            return Ok(0);
+        }
+        if self.is_sqlite() {
+            Migrator::up(&self.write, None).await?;
+            return Ok(pending);
+        }
+        use sea_orm::ConnectionTrait;
+        // A lock of the transaction: it is given back even when this process dies in the middle.
+        let guard = self.write.begin().await?;
+        guard.execute_unprepared("SELECT pg_advisory_xact_lock(731052, hashtext(current_schema()))").await?;
+        let pending = self.pending_migrations().await?.len();
+        Migrator::up(&self.write, None).await?;
+        guard.commit().await?;
+        Ok(pending)
+    }
+
+    /// The names of the migrations that the schema lacks.
+    pub async fn pending_migrations(&self) -> Result<Vec<String>, DbErr> {
+        let pending = Migrator::get_pending_migrations_read_only(&self.read).await?;
+        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+    }
+
+    /// Closes every connection, after what runs on them.
+    pub async fn close(self) {
+        for connection in [self.write, self.read] {
+            if let Err(error) = connection.close_by_ref().await {
+                tracing::warn!(%error, "a database connection did not close cleanly");
+            }
+        }
+    }
+}
+
+async fn open(
+    url: &str,
+    size: PoolSize,
+    connections: u32,
+    statements: &Arc<AtomicU64>,
+) -> Result<DatabaseConnection, DbErr> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(size.wait)
+        .sqlx_logging(false)
+        .test_before_acquire(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .create_if_missing(true)
+                .foreign_keys(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // With WAL a power cut can lose nothing that was committed before the last checkpoint, and never
+                // harms the file; FULL also keeps the last commits.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(10))
+        });
+    let mut connection = Database::connect(options).await?;
+    let statements = statements.clone();
+    connection.set_metric_callback(move |_| {
+        statements.fetch_add(1, Ordering::Relaxed);
+    });
+    Ok(connection)
+}
+
+fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Conn(RuntimeErr::SqlxError(error))
+        | DbErr::Exec(RuntimeErr::SqlxError(error))
+        | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error),
+        _ => None,
+    }
+}
+
+fn sqlx_code(error: &DbErr) -> Option<String> {
+    Some(sqlx_error(error)?.as_database_error()?.code()?.into_owned())
+}
+
+/// Whether the same transaction may succeed when it is tried again: a busy SQLite file (5, 6 and their extended
+/// codes), or a serialisation failure or deadlock of PostgreSQL.
+pub fn is_retryable(error: &DbErr) -> bool {
+    sqlx_code(error)
+        .is_some_and(|code| matches!(code.as_str(), "5" | "6" | "261" | "262" | "517" | "518" | "40001" | "40P01"))
+}
+
+/// Whether the database could not be reached at all.
+pub fn is_unreachable(error: &DbErr) -> bool {
+    if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
+        return true;
+    }
+    // 57P01 to 57P03: PostgreSQL is shutting down, has crashed, or is starting.
+    matches!(
+        sqlx_error(error),
+        Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_))
+    ) || sqlx_code(error).is_some_and(|code| code.starts_with("57P"))
+}

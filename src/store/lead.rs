@@ -1,0 +1,550 @@
+//! Leads: a row per company and lead.
+
+use chrono::{DateTime, Utc};
+use cosell_entity::{assignment, lead, lead_view};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
+    Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    sea_query::{Expr, ExprTrait, LikeExpr, Query},
+};
+
+use super::{
+    page::{Slice, Window},
+    scope::Scope,
+    unknown,
+};
+use crate::{
+    domain::{
+        actor::{Member, Side},
+        customer::{Address, Contact, Customer},
+        id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TemplateId},
+        lead::{Lead, WorkflowRef},
+        money::Money,
+        phone::Phone,
+        workflow::definition::StageKind,
+    },
+    error::{Error, Result},
+};
+
+fn side_of(text: &str) -> Result<Side> {
+    [Side::Source, Side::Receiver]
+        .into_iter()
+        .find(|side| side.as_str() == text)
+        .ok_or_else(|| unknown("side", text))
+}
+
+pub(super) use side_of as parse_side;
+
+pub(super) fn stage_kind_of(text: &str) -> Result<StageKind> {
+    StageKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| unknown("stage kind", text))
+}
+
+pub(super) fn money_of(amount: Option<i64>, currency: Option<&str>) -> Result<Option<Money>> {
+    match (amount, currency) {
+        (Some(amount), Some(currency)) => {
+            Ok(Some(Money::from_scaled(amount, currency).map_err(|_| unknown("currency", currency))?))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The end of time, for the list by expiry: leads without a counter come last.
+const NEVER: DateTime<Utc> = DateTime::from_timestamp(253_402_214_400, 0).expect("a moment of the year 9999");
+
+fn lead_of(row: lead_view::Model) -> Result<Lead> {
+    Ok(Lead {
+        id: LeadId(row.lead_id),
+        company: CompanyId(row.company_id),
+        side: side_of(&row.side)?,
+        source: CompanyId(row.source_id),
+        receiver: row.receiver_id.map(CompanyId),
+        partnership: row.partnership_id.map(PartnershipId),
+        assignment: row.assignment_id.map(AssignmentId),
+        template: TemplateId(row.template_id),
+        workflow: WorkflowRef { key: row.workflow_key, version: row.workflow_version },
+        number: row.number,
+        title: row.title,
+        description: row.description,
+        lead_source: row.lead_source,
+        customer: Customer {
+            company: row.customer_company,
+            website: row.customer_website,
+            industry: row.customer_industry,
+            employees: row.customer_employees,
+            address: Address {
+                street: row.address_street,
+                city: row.address_city,
+                region: row.address_region,
+                postal_code: row.address_postal_code,
+                country: row.address_country,
+            },
+            contact: Contact {
+                first_name: row.contact_first_name,
+                last_name: row.contact_last_name,
+                job_title: row.contact_job_title,
+                email: row.contact_email,
+                phone: row.contact_phone.zip(row.contact_phone_typed).map(|(e164, typed)| Phone { e164, typed }),
+            },
+        },
+        value: money_of(row.value_amount, row.value_currency.as_deref())?,
+        stage_kind: stage_kind_of(&row.stage_kind)?,
+        stage: row.stage_key,
+        owner: row.owner_id.map(MemberId),
+        active: row.active,
+        archived: row.archived,
+        reason: row.reason,
+        expires_at: row.expires_at,
+        on_expiry: row.on_expiry,
+        expires_to: row.expires_to,
+        accepted_at: row.accepted_at,
+        declined_at: row.declined_at,
+        expired_at: row.expired_at,
+        converted_at: row.converted_at,
+        closed_at: row.closed_at,
+        opportunity: row.opportunity_id.map(OpportunityId),
+        version: row.version,
+        ended_at: row.ended_at,
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+    })
+}
+
+fn row_of(lead: &Lead) -> lead_view::Model {
+    let customer = &lead.customer;
+    let search = format!("{}\n{}\n{}", lead.title, customer.company, lead.number).to_lowercase();
+    let value = lead.value;
+    lead_view::Model {
+        lead_id: lead.id.0,
+        company_id: lead.company.0,
+        side: lead.side.as_str().to_owned(),
+        source_id: lead.source.0,
+        receiver_id: lead.receiver.map(|id| id.0),
+        partnership_id: lead.partnership.map(|id| id.0),
+        assignment_id: lead.assignment.map(|id| id.0),
+        template_id: lead.template.0,
+        workflow_key: lead.workflow.key.clone(),
+        workflow_version: lead.workflow.version,
+        number: lead.number.clone(),
+        title: lead.title.clone(),
+        description: lead.description.clone(),
+        lead_source: lead.lead_source.clone(),
+        customer_company: customer.company.clone(),
+        customer_website: customer.website.clone(),
+        customer_industry: customer.industry.clone(),
+        customer_employees: customer.employees,
+        address_street: customer.address.street.clone(),
+        address_city: customer.address.city.clone(),
+        address_region: customer.address.region.clone(),
+        address_postal_code: customer.address.postal_code.clone(),
+        address_country: customer.address.country.clone(),
+        contact_first_name: customer.contact.first_name.clone(),
+        contact_last_name: customer.contact.last_name.clone(),
+        contact_job_title: customer.contact.job_title.clone(),
+        contact_email: customer.contact.email.clone(),
+        contact_phone: customer.contact.phone.as_ref().map(|phone| phone.e164.clone()),
+        contact_phone_typed: customer.contact.phone.as_ref().map(|phone| phone.typed.clone()),
+        value_amount: value.map(Money::to_scaled),
+        value_currency: value.map(|value| value.currency().code().to_owned()),
+        stage_key: lead.stage.clone(),
+        stage_kind: lead.stage_kind.as_str().to_owned(),
+        owner_id: lead.owner.map(|id| id.0),
+        active: lead.active,
+        archived: lead.archived,
+        reason: lead.reason.clone(),
+        expires_at: lead.expires_at,
+        on_expiry: lead.on_expiry.clone(),
+        expires_to: lead.expires_to.clone(),
+        accepted_at: lead.accepted_at,
+        declined_at: lead.declined_at,
+        expired_at: lead.expired_at,
+        converted_at: lead.converted_at,
+        closed_at: lead.closed_at,
+        opportunity_id: lead.opportunity.map(|id| id.0),
+        version: lead.version,
+        ended_at: lead.ended_at,
+        created_at: lead.created_at,
+        updated_at: lead.updated_at,
+        sort_expires: lead.expires_at.unwrap_or(NEVER),
+        sort_value: value.map_or(-1, Money::to_scaled),
+        search,
+    }
+}
+
+/// The key of a list's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeadSort {
+    /// When the lead came to the company.
+    Created,
+    /// When it last changed.
+    Updated,
+    /// When its counter ends; those without one last.
+    Expires,
+    /// Its estimated value as a number, whatever the currency; those without one lowest.
+    Value,
+}
+
+/// A sort key's value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SortKey {
+    /// A moment.
+    Time(DateTime<Utc>),
+    /// A number.
+    Number(i64),
+}
+
+impl From<SortKey> for Value {
+    fn from(key: SortKey) -> Self {
+        match key {
+            SortKey::Time(at) => at.into(),
+            SortKey::Number(number) => number.into(),
+        }
+    }
+}
+
+impl LeadSort {
+    /// The lead's key in a list of this order.
+    pub fn key(self, lead: &Lead) -> SortKey {
+        match self {
+            Self::Created => SortKey::Time(lead.created_at),
+            Self::Updated => SortKey::Time(lead.updated_at),
+            Self::Expires => SortKey::Time(lead.expires_at.unwrap_or(NEVER)),
+            Self::Value => SortKey::Number(lead.value.map_or(-1, Money::to_scaled)),
+        }
+    }
+
+    const fn column(self) -> lead_view::Column {
+        match self {
+            Self::Created => lead_view::Column::CreatedAt,
+            Self::Updated => lead_view::Column::UpdatedAt,
+            Self::Expires => lead_view::Column::SortExpires,
+            Self::Value => lead_view::Column::SortValue,
+        }
+    }
+}
+
+/// Which leads are asked for. What is absent does not matter.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LeadFilter {
+    /// In one of these stages, by key.
+    pub stages: Option<Vec<String>>,
+    /// In a stage of one of these kinds.
+    pub kinds: Option<Vec<StageKind>>,
+    /// The company is on this side.
+    pub side: Option<Side>,
+    /// With this owner on the company's side.
+    pub owner: Option<MemberId>,
+    /// From this template.
+    pub template: Option<TemplateId>,
+    /// Across this partnership.
+    pub partnership: Option<PartnershipId>,
+    /// In or out of the archive.
+    pub archived: Option<bool>,
+    /// Active or deactivated.
+    pub active: Option<bool>,
+    /// Whose running counter ends before this time.
+    pub expiring_before: Option<DateTime<Utc>>,
+    /// With this text in title, customer or number, whatever the case.
+    pub text: Option<String>,
+}
+
+impl LeadFilter {
+    fn condition(&self, now: DateTime<Utc>) -> Condition {
+        use lead_view::Column as C;
+        // A lead past its limit is expired for every caller, whether or not that has been recorded.
+        let due = || Condition::all().add(C::ExpiresAt.lte(now)).add(C::EndedAt.is_null());
+        let not_due = || {
+            Condition::any().add(C::ExpiresAt.is_null()).add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null())
+        };
+        let mut all = Condition::all();
+        if let Some(stages) = &self.stages {
+            all = all.add(
+                Condition::any()
+                    .add(Condition::all().add(C::StageKey.is_in(stages.clone())).add(not_due()))
+                    .add(due().add(C::ExpiresTo.is_in(stages.clone()))),
+            );
+        }
+        if let Some(kinds) = &self.kinds {
+            let names = kinds.iter().map(|kind| kind.as_str());
+            let mut any = Condition::any().add(Condition::all().add(C::StageKind.is_in(names)).add(not_due()));
+            if kinds.contains(&StageKind::Expired) {
+                any = any.add(due());
+            }
+            all = all.add(any);
+        }
+        if let Some(side) = self.side {
+            all = all.add(C::Side.eq(side.as_str()));
+        }
+        if let Some(owner) = self.owner {
+            all = all.add(C::OwnerId.eq(owner.0));
+        }
+        if let Some(template) = self.template {
+            all = all.add(C::TemplateId.eq(template.0));
+        }
+        if let Some(partnership) = self.partnership {
+            all = all.add(C::PartnershipId.eq(partnership.0));
+        }
+        if let Some(archived) = self.archived {
+            all = all.add(C::Archived.eq(archived));
+        }
+        if let Some(active) = self.active {
+            all = all.add(C::Active.eq(active));
+        }
+        if let Some(before) = self.expiring_before {
+            all = all.add(C::ExpiresAt.lt(before)).add(not_due());
+        }
+        if let Some(text) = &self.text {
+            all = all.add(Expr::col(C::Search).like(contains(text)));
+        }
+        all
+    }
+}
+
+/// A pattern that finds the text anywhere, with LIKE's own signs taken as they are.
+fn contains(text: &str) -> LikeExpr {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.to_lowercase().chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    LikeExpr::new(pattern).escape('\\')
+}
+
+/// A page of the company's leads.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    filter: &LeadFilter,
+    sort: LeadSort,
+    window: &Window<SortKey>,
+    now: DateTime<Utc>,
+) -> Result<Slice<Lead>> {
+    let select = lead_view::Entity::find().filter(scope.leads()).filter(filter.condition(now));
+    let rows = window.apply(select, sort.column(), lead_view::Column::LeadId).all(db).await?;
+    let leads = rows.into_iter().map(lead_of).collect::<Result<Vec<_>>>()?;
+    Ok(Slice::cut(leads, window.limit, window.last))
+}
+
+/// The company's views of these leads.
+pub async fn by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[LeadId]) -> Result<Vec<Lead>> {
+    lead_view::Entity::find()
+        .filter(scope.leads())
+        .filter(lead_view::Column::LeadId.is_in(ids.iter().map(|id| id.0)))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(lead_of)
+        .collect()
+}
+
+/// The company's view of a lead.
+pub async fn find(db: &impl ConnectionTrait, scope: Scope, id: LeadId) -> Result<Option<Lead>> {
+    let row = lead_view::Entity::find()
+        .filter(scope.leads())
+        .filter(lead_view::Column::LeadId.eq(id.0))
+        .one(db)
+        .await?;
+    row.map(lead_of).transpose()
+}
+
+/// The lead that the company sees as linked to each of these opportunities: the oldest.
+pub async fn by_opportunities(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    ids: &[OpportunityId],
+) -> Result<Vec<(OpportunityId, Lead)>> {
+    let rows = lead_view::Entity::find()
+        .filter(lead_view::Column::OpportunityId.is_in(ids.iter().map(|id| id.0)))
+        .filter(scope.leads())
+        .order_by_desc(lead_view::Column::ConvertedAt)
+        .all(db)
+        .await?;
+    rows.into_iter()
+        .map(lead_of)
+        .filter_map(|lead| match lead {
+            Ok(lead) => lead.opportunity.map(|id| Ok((id, lead))),
+            Err(error) => Some(Err(error)),
+        })
+        .collect()
+}
+
+/// The live views of one lead, locked until the transaction ends: the caller's, and the other side's.
+#[derive(Clone, Debug)]
+pub struct Parties {
+    /// The caller's company's view.
+    pub mine: Lead,
+    /// The other side's, while the lead is with it.
+    pub other: Option<Lead>,
+}
+
+/// Locks the live views of a lead; `None` where the company has no live view of it.
+pub async fn lock(db: &impl ConnectionTrait, scope: Scope, id: LeadId) -> Result<Option<Parties>> {
+    use lead_view::Column as C;
+    // Twice at most: while this call waits for the lock, the lead may be passed on, and the new receiver's row is
+    // then not among those that the first statement saw.
+    for _ in 0..2 {
+        let mine = Query::select()
+            .column(C::LeadId)
+            .from(lead_view::Entity)
+            .cond_where(scope.leads().add(C::LeadId.eq(id.0)).add(C::EndedAt.is_null()))
+            .to_owned();
+        let rows = lead_view::Entity::find()
+            .filter(C::LeadId.eq(id.0))
+            .filter(C::EndedAt.is_null())
+            .filter(C::LeadId.in_subquery(mine))
+            .order_by_asc(C::CompanyId)
+            .lock_exclusive()
+            .all(db)
+            .await?;
+        let leads = rows.into_iter().map(lead_of).collect::<Result<Vec<_>>>()?;
+        let complete = leads.iter().find(|lead| lead.side == Side::Source).is_some_and(|source| {
+            source.assignment.is_some() == leads.iter().any(|lead| lead.side == Side::Receiver)
+        });
+        let (mine, others): (Vec<_>, Vec<_>) = leads.into_iter().partition(|lead| lead.company == scope.company());
+        let Some(mine) = mine.into_iter().next() else { return Ok(None) };
+        if complete {
+            return Ok(Some(Parties { mine, other: others.into_iter().next() }));
+        }
+    }
+    Err(Error::internal(format!("the views of lead {id} do not fit each other")))
+}
+
+/// Adds a lead's identity.
+pub async fn insert(
+    db: &impl ConnectionTrait,
+    id: LeadId,
+    number: i64,
+    creator: &Member,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let row = lead::ActiveModel {
+        id: Set(id.0),
+        source_id: Set(creator.company.0),
+        number: Set(number),
+        created_by: Set(creator.id.0),
+        created_at: Set(now),
+    };
+    lead::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Adds a company's view of a lead, in place of an earlier one that has ended.
+pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
+    lead_view::Entity::delete_many()
+        .filter(lead_view::Column::LeadId.eq(lead.id.0))
+        .filter(lead_view::Column::CompanyId.eq(lead.company.0))
+        .filter(lead_view::Column::EndedAt.is_not_null())
+        .exec(db)
+        .await?;
+    add_view(db, lead).await
+}
+
+/// Adds the source's view of a lead that is new.
+pub async fn add_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
+    let row = row_of(lead).into_active_model().reset_all();
+    lead_view::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Writes what differs between two states of one view; `false` where the row is no longer as `old` has it.
+pub async fn update_view(db: &impl ConnectionTrait, old: &Lead, new: &Lead) -> Result<bool> {
+    use lead_view::Column as C;
+    let (before, after) = (row_of(old), row_of(new));
+    let mut update = lead_view::Entity::update_many()
+        .filter(C::LeadId.eq(before.lead_id))
+        .filter(C::CompanyId.eq(before.company_id))
+        .filter(C::Version.eq(before.version))
+        .filter(C::EndedAt.is_null());
+    for column in C::iter() {
+        let value = after.get(column);
+        if value != before.get(column) {
+            update = update.col_expr(column, Expr::value(value));
+        }
+    }
+    Ok(update.exec(db).await?.rows_affected == 1)
+}
+
+/// Adds an assignment.
+pub async fn insert_assignment(
+    db: &impl ConnectionTrait,
+    id: AssignmentId,
+    receiver: &Lead,
+    partnership: PartnershipId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let row = assignment::ActiveModel {
+        id: Set(id.0),
+        lead_id: Set(receiver.id.0),
+        partnership_id: Set(partnership.0),
+        receiver_id: Set(receiver.company.0),
+        offered_at: Set(now),
+        answered_at: Set(None),
+        ended_at: Set(None),
+        outcome: Set(None),
+    };
+    assignment::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Records where an assignment stands: its outcome is the key of the stage that the lead is in.
+pub async fn update_assignment(
+    db: &impl ConnectionTrait,
+    id: AssignmentId,
+    receiver: &Lead,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    use assignment::Column as C;
+    assignment::Entity::update_many()
+        .col_expr(C::Outcome, Expr::value(receiver.stage.clone()))
+        .col_expr(C::AnsweredAt, Expr::col(C::AnsweredAt).if_null(Expr::value(now)))
+        .col_expr(C::EndedAt, Expr::value(receiver.ended_at))
+        .filter(C::Id.eq(id.0))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Ends every live assignment of a partnership: the receiver's views are frozen, the source's are on their own.
+pub async fn end_assignments(db: &impl ConnectionTrait, partnership: PartnershipId, now: DateTime<Utc>) -> Result<u64> {
+    let ended = lead_view::Entity::update_many()
+        .col_expr(lead_view::Column::EndedAt, Expr::value(now))
+        .filter(lead_view::Column::PartnershipId.eq(partnership.0))
+        .filter(lead_view::Column::Side.eq(Side::Receiver.as_str()))
+        .filter(lead_view::Column::EndedAt.is_null())
+        .exec(db)
+        .await?;
+    lead_view::Entity::update_many()
+        .col_expr(lead_view::Column::AssignmentId, Expr::value(None::<uuid::Uuid>))
+        .filter(lead_view::Column::PartnershipId.eq(partnership.0))
+        .filter(lead_view::Column::Side.eq(Side::Source.as_str()))
+        .exec(db)
+        .await?;
+    assignment::Entity::update_many()
+        .col_expr(assignment::Column::EndedAt, Expr::value(now))
+        .filter(assignment::Column::PartnershipId.eq(partnership.0))
+        .filter(assignment::Column::EndedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(ended.rows_affected)
+}
+
+/// The leads whose counter has ended without that being recorded, with their source, the longest overdue first.
+pub async fn due(db: &impl ConnectionTrait, now: DateTime<Utc>, limit: u64) -> Result<Vec<(LeadId, CompanyId)>> {
+    use lead_view::Column as C;
+    let rows = lead_view::Entity::find()
+        .filter(C::Side.eq(Side::Source.as_str()))
+        .filter(C::ExpiresAt.is_not_null())
+        .filter(C::ExpiresAt.lte(now))
+        .order_by_asc(C::ExpiresAt)
+        .limit(limit)
+        .select_only()
+        .column(C::LeadId)
+        .column(C::CompanyId)
+        .into_tuple::<(uuid::Uuid, uuid::Uuid)>()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(lead, company)| (LeadId(lead), CompanyId(company))).collect())
+}

@@ -1,0 +1,35 @@
+//! Every query lives here: entities in, domain values out.
+//!
+//! Reads start from a [`Scope`](scope::Scope); there is no unscoped find of what belongs to a company. To add a
+//! table: a migration, an entity, and a file here whose functions take the connection and the scope.
+
+pub mod company;
+pub mod db;
+pub mod key;
+pub mod lead;
+pub mod lease;
+pub mod log;
+pub mod opportunity;
+pub mod page;
+pub mod scope;
+pub mod thread;
+
+use crate::error::Error;
+
+impl From<sea_orm::DbErr> for Error {
+    fn from(error: sea_orm::DbErr) -> Self {
+        if db::is_unreachable(&error) {
+            tracing::error!(%error, "the database can't be reached");
+            return Self::new(
+                crate::error::ErrorCode::Unavailable,
+                "The server can't reach its database now. The same call may work in a moment.",
+            );
+        }
+        Self::internal(error)
+    }
+}
+
+/// A value in the database that the domain does not know: a newer version wrote it, or a hand did.
+fn unknown(what: &str, value: &str) -> Error {
+    Error::internal(format!("the database holds an unknown {what}: {value}"))
+}

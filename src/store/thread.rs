@@ -1,0 +1,432 @@
+//! Comments and tasks: what is said and done on a lead.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use cosell_entity::{comment, task};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QueryResult, QuerySelect, Statement, Value,
+    sea_query::{Expr, ExprTrait},
+};
+use uuid::Uuid;
+
+use super::{
+    company,
+    page::{Slice, Window},
+    scope::Scope,
+    unknown,
+};
+use crate::{
+    domain::{
+        actor::Side,
+        comment::{Comment, Visibility},
+        company::Profile,
+        id::{CommentId, CompanyId, LeadId, MemberId, TaskId},
+        lead::Lead,
+        task::{Task, TaskState},
+    },
+    error::Result,
+};
+
+fn visibility_of(text: &str) -> Result<Visibility> {
+    [Visibility::Shared, Visibility::Internal]
+        .into_iter()
+        .find(|visibility| visibility.as_str() == text)
+        .ok_or_else(|| unknown("visibility", text))
+}
+
+fn comment_of(row: comment::Model) -> Result<Comment> {
+    Ok(Comment {
+        id: CommentId(row.id),
+        lead: LeadId(row.lead_id),
+        company: CompanyId(row.company_id),
+        author: MemberId(row.author_id),
+        visibility: visibility_of(&row.visibility)?,
+        body: row.body,
+        in_reply_to: row.in_reply_to.map(CommentId),
+        created_at: row.created_at,
+        edited_at: row.edited_at,
+    })
+}
+
+fn task_of(row: task::Model) -> Result<Task> {
+    Ok(Task {
+        id: TaskId(row.id),
+        lead: LeadId(row.lead_id),
+        company: CompanyId(row.company_id),
+        created_by: MemberId(row.created_by),
+        assigned_company: CompanyId(row.assigned_company_id),
+        assignee: row.assignee_id.map(MemberId),
+        visibility: visibility_of(&row.visibility)?,
+        title: row.title,
+        description: row.description,
+        state: TaskState::parse(&row.state).ok_or_else(|| unknown("task state", &row.state))?,
+        due_at: row.due_at,
+        completed_at: row.completed_at,
+        version: row.version,
+        created_at: row.created_at,
+    })
+}
+
+/// The receiver that a new comment or task of this view belongs to: the earlier ones never see it.
+fn receiver(lead: &Lead) -> Option<Uuid> {
+    let alive = lead.side == Side::Receiver || lead.assignment.is_some();
+    lead.receiver.filter(|_| alive).map(|id| id.0)
+}
+
+/// Adds a comment to the thread of the lead as the author sees it.
+pub async fn insert_comment(db: &impl ConnectionTrait, lead: &Lead, new: &Comment) -> Result<()> {
+    let row = comment::ActiveModel {
+        id: Set(new.id.0),
+        lead_id: Set(new.lead.0),
+        source_id: Set(lead.source.0),
+        receiver_id: Set(receiver(lead)),
+        company_id: Set(new.company.0),
+        author_id: Set(new.author.0),
+        visibility: Set(new.visibility.as_str().to_owned()),
+        body: Set(new.body.clone()),
+        in_reply_to: Set(new.in_reply_to.map(|id| id.0)),
+        created_at: Set(new.created_at),
+        edited_at: Set(None),
+        removed_at: Set(None),
+    };
+    comment::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The comments of those ids that the company may read.
+pub async fn comments_by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[CommentId]) -> Result<Vec<Comment>> {
+    comment::Entity::find()
+        .filter(scope.comments())
+        .filter(comment::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(comment_of)
+        .collect()
+}
+
+/// A comment with the receiver it was written for.
+pub async fn comment_with_receiver(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    id: CommentId,
+) -> Result<Option<(Comment, Option<CompanyId>)>> {
+    let row = comment::Entity::find_by_id(id.0).filter(scope.comments()).one(db).await?;
+    row.map(|row| {
+        let receiver = row.receiver_id.map(CompanyId);
+        Ok((comment_of(row)?, receiver))
+    })
+    .transpose()
+}
+
+/// Changes a comment's text.
+pub async fn edit_comment(db: &impl ConnectionTrait, id: CommentId, body: &str, now: DateTime<Utc>) -> Result<()> {
+    comment::Entity::update_many()
+        .col_expr(comment::Column::Body, Expr::value(body))
+        .col_expr(comment::Column::EditedAt, Expr::value(now))
+        .filter(comment::Column::Id.eq(id.0))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Removes a comment: its row keeps the thread's shape, its text is gone.
+pub async fn remove_comment(db: &impl ConnectionTrait, id: CommentId, now: DateTime<Utc>) -> Result<()> {
+    comment::Entity::update_many()
+        .col_expr(comment::Column::Body, Expr::value(""))
+        .col_expr(comment::Column::RemovedAt, Expr::value(now))
+        .filter(comment::Column::Id.eq(id.0))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// A part of a lead's thread, the oldest first.
+pub async fn comments(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    lead: LeadId,
+    window: &Window<DateTime<Utc>>,
+) -> Result<Slice<Comment>> {
+    let select = comment::Entity::find().filter(scope.comments()).filter(comment::Column::LeadId.eq(lead.0));
+    let rows = window.apply(select, comment::Column::CreatedAt, comment::Column::Id).all(db).await?;
+    let rows = rows.into_iter().map(comment_of).collect::<Result<Vec<_>>>()?;
+    Ok(Slice::cut(rows, window.limit, window.last))
+}
+
+/// How many comments of the lead the company may read.
+pub async fn count_comments(db: &impl ConnectionTrait, scope: Scope, lead: LeadId) -> Result<u64> {
+    use sea_orm::PaginatorTrait;
+    Ok(comment::Entity::find()
+        .filter(scope.comments())
+        .filter(comment::Column::LeadId.eq(lead.0))
+        .count(db)
+        .await?)
+}
+
+/// The first or last entries of each lead's thread, with their authors, in one statement for all the leads.
+pub async fn comments_of_leads(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    leads: &[LeadId],
+    limit: u64,
+    last: bool,
+) -> Result<HashMap<LeadId, Slice<(Comment, Profile)>>> {
+    const SCOPE: &str = "c.removed_at IS NULL AND (c.company_id = $1 \
+         OR (c.visibility = 'SHARED' AND (c.source_id = $1 OR c.receiver_id = $1)))";
+    let rows = of_leads(
+        db,
+        &Batch {
+            table: "comment",
+            columns: ", m.company_id AS m_company, m.name AS m_name, m.email AS m_email, m.roles AS m_roles",
+            join: "JOIN member m ON m.id = t.author_id",
+            scope: SCOPE,
+            order: ["created_at", "id"],
+        },
+        scope,
+        leads,
+        limit,
+        last,
+    )
+    .await?;
+    let mut found: HashMap<LeadId, Vec<(Comment, Profile)>> = HashMap::with_capacity(leads.len());
+    for row in rows {
+        let comment = comment_of(comment::Model::from_query_result(&row, "")?)?;
+        let roles: String = row.try_get("", "m_roles")?;
+        let author = company::profile(
+            comment.author.0,
+            row.try_get("", "m_company")?,
+            row.try_get("", "m_name")?,
+            row.try_get("", "m_email")?,
+            &roles,
+        );
+        found.entry(comment.lead).or_default().push((comment, author));
+    }
+    Ok(cut_each(found, limit, last))
+}
+
+fn cut_each<T>(found: HashMap<LeadId, Vec<T>>, limit: u64, last: bool) -> HashMap<LeadId, Slice<T>> {
+    found.into_iter().map(|(lead, rows)| (lead, Slice::cut(rows, limit, last))).collect()
+}
+
+/// The first or last tasks of each lead, in one statement for all the leads.
+pub async fn tasks_of_leads(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    leads: &[LeadId],
+    limit: u64,
+    last: bool,
+) -> Result<HashMap<LeadId, Slice<Task>>> {
+    const SCOPE: &str = "(c.company_id = $1 \
+         OR (c.visibility = 'SHARED' AND (c.source_id = $1 OR c.receiver_id = $1)))";
+    let batch = Batch { table: "task", columns: "", join: "", scope: SCOPE, order: ["created_at", "id"] };
+    let mut found: HashMap<LeadId, Vec<Task>> = HashMap::with_capacity(leads.len());
+    for row in of_leads(db, &batch, scope, leads, limit, last).await? {
+        let task = task_of(task::Model::from_query_result(&row, "")?)?;
+        found.entry(task.lead).or_default().push(task);
+    }
+    Ok(cut_each(found, limit, last))
+}
+
+/// A statement that takes a few rows of each of many leads.
+struct Batch {
+    table: &'static str,
+    columns: &'static str,
+    join: &'static str,
+    /// The condition on `c`; `$1` is the company.
+    scope: &'static str,
+    order: [&'static str; 2],
+}
+
+async fn of_leads(
+    db: &impl ConnectionTrait,
+    batch: &Batch,
+    scope: Scope,
+    leads: &[LeadId],
+    limit: u64,
+    last: bool,
+) -> Result<Vec<QueryResult>> {
+    let Batch { table, columns, join, scope: condition, order: [first, second] } = batch;
+    let way = if last { "DESC" } else { "ASC" };
+    let limit = i64::try_from(limit + 1).unwrap_or(i64::MAX);
+    let backend = db.get_database_backend();
+    let statement = if backend == DbBackend::Postgres {
+        // One lateral scan a lead reads only what is asked for, however long the thread is.
+        let sql = format!(
+            "SELECT t.*{columns} FROM unnest($2::uuid[]) AS l (lead) CROSS JOIN LATERAL (SELECT c.* FROM {table} c \
+             WHERE c.lead_id = l.lead AND {condition} ORDER BY c.{first} {way}, c.{second} {way} LIMIT $3) t {join} \
+             ORDER BY t.lead_id, t.{first} {way}, t.{second} {way}"
+        );
+        let ids: Vec<Uuid> = leads.iter().map(|id| id.0).collect();
+        let values: [Value; 3] = [scope.company().0.into(), ids.into(), limit.into()];
+        Statement::from_sql_and_values(backend, sql, values)
+    } else {
+        let marks = (3..leads.len() + 3).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
+        let sql = format!(
+            "SELECT t.*{columns} FROM (SELECT c.*, ROW_NUMBER() OVER (PARTITION BY c.lead_id \
+             ORDER BY c.{first} {way}, c.{second} {way}) AS place FROM {table} c \
+             WHERE {condition} AND c.lead_id IN ({marks})) t {join} WHERE t.place <= ?2 \
+             ORDER BY t.lead_id, t.place"
+        );
+        let sql = sql.replace("$1", "?1");
+        let mut values: Vec<Value> = vec![scope.company().0.into(), limit.into()];
+        values.extend(leads.iter().map(|id| Value::from(id.0)));
+        Statement::from_sql_and_values(backend, sql, values)
+    };
+    Ok(db.query_all_raw(statement).await?)
+}
+
+/// How many open tasks each lead has that the company may read, in one statement.
+pub async fn open_tasks(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    leads: &[LeadId],
+) -> Result<HashMap<LeadId, i64>> {
+    let rows = task::Entity::find()
+        .filter(scope.tasks())
+        .filter(task::Column::LeadId.is_in(leads.iter().map(|id| id.0)))
+        .filter(task::Column::State.eq(TaskState::Open.as_str()))
+        .select_only()
+        .column(task::Column::LeadId)
+        .column_as(task::Column::Id.count(), "count")
+        .group_by(task::Column::LeadId)
+        .into_tuple::<(Uuid, i64)>()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|(lead, count)| (LeadId(lead), count)).collect())
+}
+
+/// How many tasks of the lead the company may read.
+pub async fn count_tasks(db: &impl ConnectionTrait, scope: Scope, lead: LeadId) -> Result<u64> {
+    use sea_orm::PaginatorTrait;
+    Ok(task::Entity::find().filter(scope.tasks()).filter(task::Column::LeadId.eq(lead.0)).count(db).await?)
+}
+
+/// Adds a task to the lead as its creator sees it.
+pub async fn insert_task(db: &impl ConnectionTrait, lead: &Lead, new: &Task) -> Result<()> {
+    let row = task::ActiveModel {
+        id: Set(new.id.0),
+        lead_id: Set(new.lead.0),
+        source_id: Set(lead.source.0),
+        receiver_id: Set(receiver(lead)),
+        company_id: Set(new.company.0),
+        created_by: Set(new.created_by.0),
+        assigned_company_id: Set(new.assigned_company.0),
+        assignee_id: Set(new.assignee.map(|id| id.0)),
+        visibility: Set(new.visibility.as_str().to_owned()),
+        title: Set(new.title.clone()),
+        description: Set(new.description.clone()),
+        state: Set(new.state.as_str().to_owned()),
+        due_at: Set(new.due_at),
+        completed_at: Set(None),
+        version: Set(new.version),
+        created_at: Set(new.created_at),
+        updated_at: Set(new.created_at),
+    };
+    task::Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The tasks of those ids that the company may read.
+pub async fn tasks_by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[TaskId]) -> Result<Vec<Task>> {
+    task::Entity::find()
+        .filter(scope.tasks())
+        .filter(task::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(task_of)
+        .collect()
+}
+
+/// The task, locked until the transaction ends, with the receiver it was set for.
+pub async fn lock_task(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    id: TaskId,
+) -> Result<Option<(Task, Option<CompanyId>)>> {
+    let row = task::Entity::find_by_id(id.0).filter(scope.tasks()).lock_exclusive().one(db).await?;
+    row.map(|row| {
+        let receiver = row.receiver_id.map(CompanyId);
+        Ok((task_of(row)?, receiver))
+    })
+    .transpose()
+}
+
+/// Writes a task; `false` where its version is no longer the one before `new`'s.
+pub async fn update_task(db: &impl ConnectionTrait, new: &Task, now: DateTime<Utc>) -> Result<bool> {
+    use task::Column as C;
+    let done = task::Entity::update_many()
+        .col_expr(C::AssignedCompanyId, Expr::value(new.assigned_company.0))
+        .col_expr(C::AssigneeId, Expr::value(new.assignee.map(|id| id.0)))
+        .col_expr(C::Title, Expr::value(new.title.clone()))
+        .col_expr(C::Description, Expr::value(new.description.clone()))
+        .col_expr(C::State, Expr::value(new.state.as_str()))
+        .col_expr(C::DueAt, Expr::value(new.due_at))
+        .col_expr(C::CompletedAt, Expr::value(new.completed_at))
+        .col_expr(C::Version, Expr::value(new.version))
+        .col_expr(C::UpdatedAt, Expr::value(now))
+        .filter(C::Id.eq(new.id.0))
+        .filter(C::Version.eq(new.version - 1))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Which tasks are asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TaskFilter {
+    /// Of this lead.
+    pub lead: Option<LeadId>,
+    /// In one of these states.
+    pub states: Option<Vec<TaskState>>,
+    /// To be done by this member.
+    pub assignee: Option<MemberId>,
+    /// To be done by the caller's company, or by the other.
+    pub assigned_to: Option<(CompanyId, bool)>,
+    /// Due before this time.
+    pub due_before: Option<DateTime<Utc>>,
+}
+
+/// A page of the tasks that the company may read. One scan of an index for each side, merged.
+pub async fn tasks(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    filter: &TaskFilter,
+    window: &Window<DateTime<Utc>>,
+) -> Result<Slice<Task>> {
+    use task::Column as C;
+    let mut all = Condition::all();
+    if let Some(states) = &filter.states {
+        all = all.add(C::State.is_in(states.iter().map(|state| state.as_str())));
+    }
+    if let Some(assignee) = filter.assignee {
+        all = all.add(C::AssigneeId.eq(assignee.0));
+    }
+    if let Some((company, own)) = filter.assigned_to {
+        all = all.add(if own { C::AssignedCompanyId.eq(company.0) } else { C::AssignedCompanyId.ne(company.0) });
+    }
+    if let Some(before) = filter.due_before {
+        all = all.add(C::DueAt.lt(before));
+    }
+    let mut rows = Vec::new();
+    let sides: &[Condition] = &match filter.lead {
+        Some(lead) => vec![Condition::all().add(C::LeadId.eq(lead.0))],
+        None => [C::SourceId, C::ReceiverId]
+            .map(|side| Condition::all().add(side.eq(scope.company().0)))
+            .to_vec(),
+    };
+    for side in sides {
+        let select = task::Entity::find().filter(side.clone()).filter(scope.tasks()).filter(all.clone());
+        rows.extend(window.apply(select, C::CreatedAt, C::Id).all(db).await?);
+    }
+    rows.sort_by_key(|row| (row.created_at, row.id));
+    if window.descending != window.last {
+        rows.reverse();
+    }
+    let rows = rows.into_iter().map(task_of).collect::<Result<Vec<_>>>()?;
+    Ok(Slice::cut(rows, window.limit, window.last))
+}
+
