@@ -1,0 +1,472 @@
+//! The customer that a lead is about: a company, its address and the person to talk to (mission A13).
+
+use super::{
+    country::Country,
+    email,
+    patch::Patch,
+    phone::Phone,
+    text::{self, Rules},
+    web,
+};
+use crate::error::Fault;
+
+/// The customer of a lead.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Customer {
+    /// The company's name, at most 200 characters, never blank.
+    pub company: String,
+    /// Its web address, in normal form.
+    pub website: Option<String>,
+    /// Its industry, in the company's own words: at most 100 characters.
+    pub industry: Option<String>,
+    /// How many people work there.
+    pub employees: Option<i32>,
+    /// Where it is.
+    pub address: Address,
+    /// Whom to talk to.
+    pub contact: Contact,
+}
+
+/// A postal address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Address {
+    /// Street and number, which may take several lines: at most 200 characters.
+    pub street: Option<String>,
+    /// Town: at most 100 characters.
+    pub city: Option<String>,
+    /// State, province or the like: at most 100 characters.
+    pub region: Option<String>,
+    /// Postal code: at most 20 characters.
+    pub postal_code: Option<String>,
+    /// An ISO 3166-1 alpha-2 code.
+    pub country: Option<String>,
+}
+
+/// A person at the customer's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contact {
+    /// First name: at most 100 characters.
+    pub first_name: Option<String>,
+    /// Last name: at most 100 characters.
+    pub last_name: Option<String>,
+    /// What the person does there: at most 100 characters.
+    pub job_title: Option<String>,
+    /// E-mail address.
+    pub email: Option<String>,
+    /// Phone number.
+    pub phone: Option<Phone>,
+}
+
+impl Address {
+    /// Whether nothing is known of it.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Contact {
+    /// Whether nothing is known of it.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A [`Customer`] as a caller gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomerInput {
+    /// See [`Customer::company`].
+    pub company: Option<String>,
+    /// See [`Customer::website`].
+    pub website: Option<String>,
+    /// See [`Customer::industry`].
+    pub industry: Option<String>,
+    /// See [`Customer::employees`].
+    pub employees: Option<i64>,
+    /// See [`Customer::address`].
+    pub address: Option<AddressInput>,
+    /// See [`Customer::contact`].
+    pub contact: Option<ContactInput>,
+}
+
+/// An [`Address`] as a caller gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressInput {
+    /// See [`Address::street`].
+    pub street: Option<String>,
+    /// See [`Address::city`].
+    pub city: Option<String>,
+    /// See [`Address::region`].
+    pub region: Option<String>,
+    /// See [`Address::postal_code`].
+    pub postal_code: Option<String>,
+    /// See [`Address::country`].
+    pub country: Option<String>,
+}
+
+/// A [`Contact`] as a caller gives it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactInput {
+    /// See [`Contact::first_name`].
+    pub first_name: Option<String>,
+    /// See [`Contact::last_name`].
+    pub last_name: Option<String>,
+    /// See [`Contact::job_title`].
+    pub job_title: Option<String>,
+    /// See [`Contact::email`].
+    pub email: Option<String>,
+    /// As typed; see [`Contact::phone`]. Without a country's code it is one of the address's country.
+    pub phone: Option<String>,
+}
+
+impl CustomerInput {
+    /// The customer of an input whose path is `prefix`, or none after at least one fault went to `faults`.
+    pub fn validate(self, prefix: &str, faults: &mut Vec<Fault>) -> Option<Customer> {
+        CustomerPatch::from(self).apply(&Customer::default(), prefix, faults)
+    }
+}
+
+/// What an update says about a [`Customer`]: absent is unchanged, null is cleared.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CustomerPatch {
+    /// Can't be cleared.
+    pub company: Patch<String>,
+    /// See [`Customer::website`].
+    pub website: Patch<String>,
+    /// See [`Customer::industry`].
+    pub industry: Patch<String>,
+    /// See [`Customer::employees`].
+    pub employees: Patch<i64>,
+    /// Null clears the whole address.
+    pub address: Patch<AddressPatch>,
+    /// Null clears the whole contact.
+    pub contact: Patch<ContactPatch>,
+}
+
+/// What an update says about an [`Address`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddressPatch {
+    /// See [`Address::street`].
+    pub street: Patch<String>,
+    /// See [`Address::city`].
+    pub city: Patch<String>,
+    /// See [`Address::region`].
+    pub region: Patch<String>,
+    /// See [`Address::postal_code`].
+    pub postal_code: Patch<String>,
+    /// See [`Address::country`].
+    pub country: Patch<String>,
+}
+
+/// What an update says about a [`Contact`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContactPatch {
+    /// See [`Contact::first_name`].
+    pub first_name: Patch<String>,
+    /// See [`Contact::last_name`].
+    pub last_name: Patch<String>,
+    /// See [`Contact::job_title`].
+    pub job_title: Patch<String>,
+    /// See [`Contact::email`].
+    pub email: Patch<String>,
+    /// As typed. Without a country's code it is one of the address's country as it is after the update.
+    pub phone: Patch<String>,
+}
+
+/// A new customer's field: what is not given is not there.
+fn given<T>(value: Option<T>) -> Patch<T> {
+    value.map_or(Patch::Absent, Patch::Value)
+}
+
+impl From<CustomerInput> for CustomerPatch {
+    fn from(input: CustomerInput) -> Self {
+        Self {
+            // A missing name is a fault of a new customer, as clearing it is one of an update.
+            company: input.company.map_or(Patch::Null, Patch::Value),
+            website: given(input.website),
+            industry: given(input.industry),
+            employees: given(input.employees),
+            address: given(input.address).map(AddressPatch::from),
+            contact: given(input.contact).map(ContactPatch::from),
+        }
+    }
+}
+
+impl From<AddressInput> for AddressPatch {
+    fn from(input: AddressInput) -> Self {
+        Self {
+            street: given(input.street),
+            city: given(input.city),
+            region: given(input.region),
+            postal_code: given(input.postal_code),
+            country: given(input.country),
+        }
+    }
+}
+
+impl From<ContactInput> for ContactPatch {
+    fn from(input: ContactInput) -> Self {
+        Self {
+            first_name: given(input.first_name),
+            last_name: given(input.last_name),
+            job_title: given(input.job_title),
+            email: given(input.email),
+            phone: given(input.phone),
+        }
+    }
+}
+
+impl CustomerPatch {
+    /// The customer after the update, or none after at least one fault went to `faults`. `prefix` is the input's path,
+    /// such as `input.customer`.
+    pub fn apply(self, current: &Customer, prefix: &str, faults: &mut Vec<Fault>) -> Option<Customer> {
+        let before = faults.len();
+        let at = |field: &str| format!("{prefix}.{field}");
+        let company = match self.company {
+            Patch::Absent => Some(current.company.clone()),
+            Patch::Null => Rules::line(200).required(None, &at("company"), faults),
+            Patch::Value(company) => Rules::line(200).required(Some(&company), &at("company"), faults),
+        };
+        let website = self
+            .website
+            .checked(current.website.clone(), |typed| text::keep(web::clean(&typed), &at("website"), faults).flatten());
+        let industry = line(self.industry, current.industry.as_ref(), Rules::line(100), &at("industry"), faults);
+        let employees = self
+            .employees
+            .checked(current.employees, |count| text::keep(check_employees(count), &at("employees"), faults));
+        let address = match self.address {
+            Patch::Absent => current.address.clone(),
+            Patch::Null => Address::default(),
+            Patch::Value(patch) => patch.apply(&current.address, &at("address"), faults),
+        };
+        let contact = match self.contact {
+            Patch::Absent => current.contact.clone(),
+            Patch::Null => Contact::default(),
+            Patch::Value(patch) => {
+                let country = address.country.as_deref().and_then(|code| Country::parse(code).ok());
+                patch.apply(&current.contact, country, &at("contact"), faults)
+            }
+        };
+        let customer = Customer { company: company?, website, industry, employees, address, contact };
+        (faults.len() == before).then_some(customer)
+    }
+}
+
+impl AddressPatch {
+    fn apply(self, current: &Address, prefix: &str, faults: &mut Vec<Fault>) -> Address {
+        let at = |field: &str| format!("{prefix}.{field}");
+        Address {
+            street: line(self.street, current.street.as_ref(), Rules::lines(200), &at("street"), faults),
+            city: line(self.city, current.city.as_ref(), Rules::line(100), &at("city"), faults),
+            region: line(self.region, current.region.as_ref(), Rules::line(100), &at("region"), faults),
+            postal_code: line(
+                self.postal_code,
+                current.postal_code.as_ref(),
+                Rules::line(20),
+                &at("postalCode"),
+                faults,
+            ),
+            country: self.country.checked(current.country.clone(), |code| {
+                let code = text::keep(Country::parse(&code), &at("country"), faults)?;
+                Some(code.code().to_owned())
+            }),
+        }
+    }
+}
+
+impl ContactPatch {
+    fn apply(self, current: &Contact, country: Option<Country>, prefix: &str, faults: &mut Vec<Fault>) -> Contact {
+        let at = |field: &str| format!("{prefix}.{field}");
+        let name = Rules::line(100);
+        Contact {
+            first_name: line(self.first_name, current.first_name.as_ref(), name, &at("firstName"), faults),
+            last_name: line(self.last_name, current.last_name.as_ref(), name, &at("lastName"), faults),
+            job_title: line(self.job_title, current.job_title.as_ref(), name, &at("jobTitle"), faults),
+            email: self.email.checked(current.email.clone(), |typed| {
+                text::keep(email::clean(&typed), &at("email"), faults).flatten()
+            }),
+            phone: self.phone.checked(current.phone.clone(), |typed| {
+                text::keep(Phone::parse(&typed, country), &at("phone"), faults).flatten()
+            }),
+        }
+    }
+}
+
+fn line(
+    patch: Patch<String>,
+    current: Option<&String>,
+    rules: Rules,
+    field: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<String> {
+    match patch {
+        Patch::Absent => current.cloned(),
+        Patch::Null => None,
+        Patch::Value(value) => rules.optional(Some(&value), field, faults),
+    }
+}
+
+fn check_employees(count: i64) -> Result<i32, String> {
+    i32::try_from(count)
+        .ok()
+        .filter(|count| (0..=10_000_000).contains(count))
+        .ok_or_else(|| "must be from 0 to 10000000".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorCode;
+
+    fn owned(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    fn input() -> CustomerInput {
+        CustomerInput {
+            company: owned(" Farmers Coop. of Florida "),
+            website: owned("https://fcof.net"),
+            industry: owned("Agriculture"),
+            employees: Some(120),
+            address: Some(AddressInput {
+                street: owned("321 Westcott Building\nRoom 5"),
+                city: owned("Tallahassee"),
+                region: owned("FL"),
+                postal_code: owned("32306"),
+                country: owned("US"),
+            }),
+            contact: Some(ContactInput {
+                first_name: owned("Bertha"),
+                last_name: owned("Boxer"),
+                job_title: owned("Director of Vendor Relations"),
+                email: owned("bertha@fcof.net"),
+                phone: owned("(850) 644-4200"),
+            }),
+        }
+    }
+
+    fn customer() -> Customer {
+        input().validate("input.customer", &mut Vec::new()).unwrap()
+    }
+
+    #[test]
+    fn a_customer_is_kept_trimmed_and_its_phone_is_one_of_its_country() {
+        let customer = customer();
+        assert_eq!(customer.company, "Farmers Coop. of Florida");
+        assert_eq!(customer.website.as_deref(), Some("https://fcof.net/"));
+        assert_eq!(customer.employees, Some(120));
+        assert_eq!(customer.address.country.as_deref(), Some("US"));
+        assert_eq!(customer.address.street.as_deref(), Some("321 Westcott Building\nRoom 5"));
+        let phone = customer.contact.phone.unwrap();
+        assert_eq!((phone.e164.as_str(), phone.typed.as_str()), ("+18506444200", "(850) 644-4200"));
+    }
+
+    #[test]
+    fn a_company_s_name_is_enough() {
+        let input = CustomerInput { company: owned("Acme"), ..CustomerInput::default() };
+        let customer = input.validate("input.customer", &mut Vec::new()).unwrap();
+        assert!(customer.address.is_empty() && customer.contact.is_empty());
+    }
+
+    #[test]
+    fn every_fault_comes_at_once_with_its_path() {
+        let long = |n: usize| Some("x".repeat(n));
+        let mut faults = Vec::new();
+        let bad = CustomerInput {
+            company: owned("  "),
+            website: owned("fcof.net"),
+            industry: long(101),
+            employees: Some(-1),
+            address: Some(AddressInput {
+                street: long(201),
+                city: long(101),
+                region: owned("F\0L"),
+                postal_code: long(21),
+                country: owned("USA"),
+            }),
+            contact: Some(ContactInput {
+                first_name: long(101),
+                last_name: owned("\u{202E}rexoB"),
+                job_title: long(101),
+                email: owned("bertha"),
+                phone: owned("(850) 644-4200"),
+            }),
+        };
+        assert_eq!(bad.validate("input.customer", &mut faults), None);
+        let found: Vec<_> = faults.iter().map(|fault| fault.field.as_deref().unwrap()).collect();
+        assert_eq!(
+            found,
+            [
+                "input.customer.company",
+                "input.customer.website",
+                "input.customer.industry",
+                "input.customer.employees",
+                "input.customer.address.street",
+                "input.customer.address.city",
+                "input.customer.address.region",
+                "input.customer.address.postalCode",
+                "input.customer.address.country",
+                "input.customer.contact.firstName",
+                "input.customer.contact.lastName",
+                "input.customer.contact.jobTitle",
+                "input.customer.contact.email",
+                "input.customer.contact.phone",
+            ]
+        );
+        assert_eq!(faults[0].code, ErrorCode::Required);
+        assert!(faults[1..].iter().all(|fault| fault.code == ErrorCode::InvalidInput));
+    }
+
+    #[test]
+    fn an_empty_patch_changes_nothing() {
+        let customer = customer();
+        let mut faults = Vec::new();
+        assert_eq!(CustomerPatch::default().apply(&customer, "input.customer", &mut faults), Some(customer));
+        assert!(faults.is_empty());
+    }
+
+    #[test]
+    fn null_clears_and_a_value_replaces_one_field_alone() {
+        let customer = customer();
+        let patch = CustomerPatch {
+            website: Patch::Null,
+            industry: Patch::Value(String::new()),
+            employees: Patch::Value(10_000_000),
+            address: Patch::Value(AddressPatch { country: Patch::Value("DE".to_owned()), ..AddressPatch::default() }),
+            contact: Patch::Value(ContactPatch {
+                email: Patch::Null,
+                phone: Patch::Value("030 123456".to_owned()),
+                ..ContactPatch::default()
+            }),
+            ..CustomerPatch::default()
+        };
+        let after = patch.apply(&customer, "input.customer", &mut Vec::new()).unwrap();
+        assert_eq!(after.company, customer.company);
+        assert_eq!((after.website, after.industry, after.employees), (None, None, Some(10_000_000)));
+        assert_eq!(after.address, Address { country: owned("DE"), ..customer.address.clone() });
+        assert_eq!(after.contact.email, None);
+        assert_eq!(after.contact.phone.unwrap().e164, "+4930123456", "the new country is the phone's region");
+        assert_eq!(after.contact.first_name, customer.contact.first_name);
+
+        let clear = CustomerPatch { address: Patch::Null, contact: Patch::Null, ..CustomerPatch::default() };
+        let after = clear.apply(&customer, "input.customer", &mut Vec::new()).unwrap();
+        assert!(after.address.is_empty() && after.contact.is_empty());
+    }
+
+    #[test]
+    fn the_company_s_name_can_not_be_cleared() {
+        for company in [Patch::Null, Patch::Value(" ".to_owned())] {
+            let mut faults = Vec::new();
+            let patch = CustomerPatch { company, ..CustomerPatch::default() };
+            assert_eq!(patch.apply(&customer(), "input.customer", &mut faults), None);
+            assert_eq!(faults[0].code, ErrorCode::Required);
+            assert_eq!(faults[0].field.as_deref(), Some("input.customer.company"));
+        }
+    }
+
+    #[test]
+    fn earlier_faults_of_the_same_input_do_not_spoil_a_good_customer() {
+        let mut faults = vec![Fault::required("input.title", "title is required.")];
+        assert!(input().validate("input.customer", &mut faults).is_some());
+        assert_eq!(faults.len(), 1);
+    }
+}

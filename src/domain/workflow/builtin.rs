@@ -1,0 +1,51 @@
+//! The workflows that are shipped, as data files.
+
+use std::sync::{Arc, LazyLock};
+
+use super::definition::Definition;
+
+static SHIPPED: LazyLock<Vec<Arc<Definition>>> = LazyLock::new(|| {
+    [include_str!("builtin/partner-lead.json"), include_str!("builtin/opportunity.json")]
+        .into_iter()
+        .map(|json| Arc::new(serde_json::from_str(json).expect("a shipped definition is read by a test of its own")))
+        .collect()
+});
+
+/// Every shipped workflow.
+pub fn all() -> &'static [Arc<Definition>] {
+    &SHIPPED
+}
+
+/// The shipped workflow of that key and version.
+pub fn builtin(key: &str, version: i32) -> Option<Arc<Definition>> {
+    all().iter().find(|definition| definition.key == key && definition.version == version).cloned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::workflow::check::check;
+
+    #[test]
+    fn every_shipped_workflow_is_sound() {
+        for definition in all() {
+            assert_eq!(check(definition), Ok(()), "{}", definition.key);
+        }
+    }
+
+    #[test]
+    fn a_shipped_workflow_is_found_by_key_and_version() {
+        assert_eq!(builtin("partner-lead", 1).unwrap().name, "Shared lead");
+        assert_eq!(builtin("opportunity", 1).unwrap().initial, "qualified");
+        assert!(builtin("partner-lead", 2).is_none());
+        assert!(builtin("nothing", 1).is_none());
+    }
+
+    #[test]
+    fn a_shipped_workflow_is_written_as_it_was_read() {
+        for definition in all() {
+            let json = serde_json::to_value(&**definition).unwrap();
+            assert_eq!(serde_json::from_value::<Definition>(json).unwrap(), **definition);
+        }
+    }
+}
