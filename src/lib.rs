@@ -1,4 +1,8 @@
 //! cosell: a multi-tenant GraphQL server for partner lead sharing (co-selling).
 
+pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod error;
+pub mod http;
+pub mod telemetry;
