@@ -1,4 +1,11 @@
 //! cosell: a multi-tenant GraphQL server for partner lead sharing (co-selling).
 
+pub mod clock;
+pub mod config;
 pub mod domain;
 pub mod error;
+pub mod http;
+pub mod ids;
+pub mod service;
+pub mod store;
+pub mod telemetry;

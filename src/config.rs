@@ -1,0 +1,444 @@
+//! What an operator can set: defaults, then a TOML file, then the environment; see [`SETTINGS`].
+//!
+//! [`load`] checks everything once and names every fault, each with where it came from. To add a setting, add its
+//! row to [`SETTINGS`], its field here and its line in [`load`].
+
+mod reader;
+mod settings;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use self::reader::Reader;
+pub use self::settings::{CONFIG_FILE_ENV, SETTINGS, Setting};
+
+/// The fewest bytes of a shared secret: as many as the hash it is used with, as RFC 7518 section 3.2 asks.
+pub const MIN_SECRET_BYTES: usize = 32;
+
+/// All settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address and port of the server.
+    pub listen: SocketAddr,
+    /// The database.
+    pub database: Database,
+    /// How tokens are verified.
+    pub jwt: Jwt,
+    /// What the HTTP server shows.
+    pub http: Http,
+    /// What a caller may ask for.
+    pub limits: Limits,
+    /// How often the event log is looked at when nothing wakes its reader.
+    pub feed_poll_interval: Duration,
+    /// How often leads past their limit are recorded as expired.
+    pub expiry_interval: Duration,
+    /// The log.
+    pub log: Log,
+    /// What is allowed but probably not meant, one sentence each; for the log at start.
+    pub warnings: Vec<String>,
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Database {
+    /// Its URL; may hold a password.
+    pub url: DatabaseUrl,
+    /// Most connections in the pool.
+    pub max_connections: u32,
+    /// Connections kept open while idle.
+    pub min_connections: u32,
+    /// Longest wait for a free connection.
+    pub acquire_timeout: Duration,
+}
+
+/// A database's URL. `Debug` and `Display` leave out the password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl(String);
+
+impl DatabaseUrl {
+    /// The whole URL, password included.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether it names an `SQLite` file.
+    pub fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+
+    /// Checks a URL.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const WANTED: &str = "must be sqlite://FILE, postgres://... or postgresql://...";
+        if let Some(rest) = text.strip_prefix("sqlite:") {
+            let file = rest.strip_prefix("//").unwrap_or(rest);
+            let file = file.split('?').next().unwrap_or_default();
+            if file.is_empty() {
+                return Err(format!("names no file; {WANTED}"));
+            }
+            if file == ":memory:" || rest.contains("mode=memory") {
+                return Err("a database in memory is lost when a connection is closed; name a file".to_owned());
+            }
+            return Ok(Self(text.to_owned()));
+        }
+        match Url::parse(text) {
+            Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Ok(Self(text.to_owned())),
+            // The text may hold a password, so that it is not repeated.
+            Ok(_) => Err(WANTED.to_owned()),
+            Err(fault) => Err(format!("is not a URL ({fault}); {WANTED}")),
+        }
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Url::parse(&self.0) {
+            Ok(mut url) if url.password().is_some() => {
+                // A URL with a password has a host, and so takes another password.
+                let _ = url.set_password(Some("***"));
+                f.write_str(url.as_str().split('?').next().unwrap_or_default())
+            }
+            _ => f.write_str(self.0.split('?').next().unwrap_or_default()),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A text that is not shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// How tokens are verified.
+#[derive(Clone, Debug)]
+pub struct Jwt {
+    /// Where the key comes from; `serve` needs one, the other commands do not.
+    pub key: Option<KeySource>,
+    /// What `iss` must be.
+    pub issuer: String,
+    /// What `aud` must name.
+    pub audience: String,
+    /// Where the claims are.
+    pub claims: Claims,
+}
+
+/// Where the key comes from that tokens are verified with.
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    /// A shared secret: HS256.
+    Secret(Secret),
+    /// A public key in PEM.
+    PublicKey {
+        /// The file it was read from.
+        path: PathBuf,
+        /// The file's content.
+        pem: String,
+    },
+    /// The issuer's JSON Web Key Set.
+    Jwks(Url),
+}
+
+/// JSON pointers (RFC 6901) to what is read from a token's claims.
+#[derive(Clone, Debug)]
+pub struct Claims {
+    /// The company's slug.
+    pub company: String,
+    /// The roles: an array of strings, or one string parted by spaces or commas.
+    pub roles: String,
+    /// The member's name.
+    pub name: String,
+    /// The member's e-mail.
+    pub email: String,
+    /// What identifies the member in its company.
+    pub subject: String,
+}
+
+/// What the HTTP server shows.
+#[derive(Clone, Copy, Debug)]
+pub struct Http {
+    /// Whether `/` serves the playground.
+    pub playground: bool,
+    /// Whether the schema can be read over the API.
+    pub introspection: bool,
+}
+
+/// What a caller may ask for; [`SETTINGS`] says what each means.
+#[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "each is the setting of its name")]
+pub struct Limits {
+    pub max_body_bytes: usize,
+    pub max_depth: usize,
+    pub max_complexity: usize,
+    pub max_fields: usize,
+    pub request_timeout: Duration,
+    pub ws_init_timeout: Duration,
+    pub ws_max_message_bytes: usize,
+    pub ws_max_operations: usize,
+    pub ws_ping_interval: Duration,
+    pub ws_send_timeout: Duration,
+}
+
+/// The log.
+#[derive(Clone, Debug)]
+pub struct Log {
+    /// Directives, as `tracing-subscriber`'s `EnvFilter` reads them.
+    pub filter: String,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// How a line of the log looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines: an object a line.
+    Json,
+}
+
+/// Everything that is wrong with the configuration; it displays as one fault a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFaults(pub Vec<String>);
+
+impl fmt::Display for ConfigFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigFaults {}
+
+/// Reads the configuration: the defaults, then `file` (or else the file that `COSELL_CONFIG` names), then `env`.
+///
+/// Paths are relative to the working directory.
+///
+/// # Errors
+/// All faults, each with where it came from.
+pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigFaults> {
+    let env: BTreeMap<String, String> =
+        env.into_iter().filter(|(name, value)| name.starts_with("COSELL_") && !value.trim().is_empty()).collect();
+    let mut faults = Vec::new();
+    let mut warnings: Vec<String> = env
+        .keys()
+        .filter(|name| *name != CONFIG_FILE_ENV && SETTINGS.iter().all(|setting| setting.env != **name))
+        .map(|name| format!("{name}: there is no such setting"))
+        .collect();
+
+    let path = file.map(Path::to_owned).or_else(|| env.get(CONFIG_FILE_ENV).map(PathBuf::from));
+    let table = path.and_then(|path| {
+        let name = path.display().to_string();
+        match read_table(&path) {
+            Ok(table) => Some((name, table)),
+            Err(fault) => {
+                faults.push(format!("{name}: {fault}"));
+                None
+            }
+        }
+    });
+
+    let mut reader = Reader::new(env, table, faults);
+    let second = Duration::from_secs(1);
+    let day = Duration::from_hours(24);
+    let listen = reader.parsed("listen", |text| {
+        text.parse::<SocketAddr>().map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned())
+    });
+    let database = read_database(&mut reader);
+    let jwt = read_jwt(&mut reader, &mut warnings);
+    let playground = reader.flag("http.playground");
+    let introspection = reader.flag("http.introspection");
+    let limits = read_limits(&mut reader);
+    let feed_poll_interval = reader.duration("feed.poll_interval", Duration::from_millis(10)..=Duration::from_mins(1));
+    let expiry_interval = reader.duration("jobs.expiry_interval", Duration::from_millis(50)..=day.min(second * 3600));
+    let filter = reader.parsed("log.filter", |text| {
+        EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|fault| format!("is no log filter: {fault}"))
+    });
+    let format = reader.parsed("log.format", |text| match text {
+        "text" => Ok(LogFormat::Text),
+        "json" => Ok(LogFormat::Json),
+        _ => Err("must be text or json".to_owned()),
+    });
+
+    // A value is missing only where a fault was noted.
+    let config = (|| {
+        Some(Config {
+            listen: listen?.value,
+            database: database?,
+            jwt: jwt?,
+            http: Http { playground: playground?, introspection: introspection? },
+            limits: limits?,
+            feed_poll_interval: feed_poll_interval?,
+            expiry_interval: expiry_interval?,
+            log: Log { filter: filter?.value, format: format?.value },
+            warnings,
+        })
+    })();
+    config.filter(|_| reader.faults.is_empty()).ok_or(ConfigFaults(reader.faults))
+}
+
+fn read_table(path: &Path) -> Result<toml::Table, String> {
+    let text = std::fs::read_to_string(path).map_err(|fault| format!("can't be read: {fault}"))?;
+    text.parse::<toml::Table>().map_err(|fault| {
+        // The whole fault shows the line, which may hold a secret.
+        let line = fault.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        format!("line {line}: {}", fault.message())
+    })
+}
+
+fn read_database(reader: &mut Reader) -> Option<Database> {
+    let url = reader.parsed("database.url", DatabaseUrl::parse);
+    let max = reader.number("database.max_connections", 1..=1000);
+    let min = reader.number("database.min_connections", 0..=1000);
+    let acquire_timeout =
+        reader.duration("database.acquire_timeout", Duration::from_millis(100)..=Duration::from_mins(5));
+    if let (Some(max), Some(min)) = (max, min)
+        && min > max
+    {
+        reader.faults.push(format!("database.min_connections: {min} is more than database.max_connections, {max}"));
+    }
+    Some(Database {
+        url: url?.value,
+        max_connections: u32::try_from(max?).ok()?,
+        min_connections: u32::try_from(min?).ok()?,
+        acquire_timeout: acquire_timeout?,
+    })
+}
+
+fn read_jwt(reader: &mut Reader, warnings: &mut Vec<String>) -> Option<Jwt> {
+    let before = reader.faults.len();
+    let secret = reader.parsed("jwt.secret", |text| {
+        if text.len() < MIN_SECRET_BYTES {
+            return Err(format!("must have at least {MIN_SECRET_BYTES} bytes, and has {}", text.len()));
+        }
+        Ok(KeySource::Secret(Secret::new(text)))
+    });
+    let public_key = reader.parsed("jwt.public_key", |text| {
+        let pem = std::fs::read_to_string(text).map_err(|fault| format!("{text} can't be read: {fault}"))?;
+        Ok(KeySource::PublicKey { path: PathBuf::from(text), pem })
+    });
+    let jwks = reader.parsed("jwt.jwks_url", |text| {
+        let url = Url::parse(text).map_err(|fault| format!("is not a URL: {fault}"))?;
+        match url.scheme() {
+            "http" | "https" if url.has_host() => Ok(KeySource::Jwks(url)),
+            _ => Err("must be an https URL".to_owned()),
+        }
+    });
+    let issuer = reader.optional("jwt.issuer");
+    let audience = reader.optional("jwt.audience");
+
+    let mut sources: Vec<_> = [secret, public_key, jwks].into_iter().flatten().collect();
+    if sources.len() > 1 {
+        let origins: Vec<_> = sources.iter().map(|source| source.origin.as_str()).collect();
+        reader.faults.push(format!("{}: only one of these key sources may be set", origins.join(", ")));
+    }
+    let key = sources.pop().map(|source| source.value);
+    if let Some(KeySource::Jwks(url)) = &key
+        && url.scheme() == "http"
+        && !is_loopback(url)
+    {
+        warnings.push("jwt.jwks_url: keys fetched without TLS can be exchanged on the way".to_owned());
+    }
+    if matches!(key, Some(KeySource::PublicKey { .. } | KeySource::Jwks(_))) {
+        for (it, env) in [(&issuer, "COSELL_JWT_ISSUER"), (&audience, "COSELL_JWT_AUDIENCE")] {
+            if it.is_none() && !reader.faults[before..].iter().any(|fault| fault.starts_with(env)) {
+                reader.faults.push(format!("{env}: must be set with COSELL_JWT_PUBLIC_KEY or COSELL_JWKS_URL"));
+            }
+        }
+    }
+    let pointer = |text: &str| {
+        let escapes_are_sound = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
+        if text.len() > 1 && text.starts_with('/') && escapes_are_sound {
+            Ok(text.to_owned())
+        } else {
+            Err("must be a JSON pointer such as /company, with ~1 for a slash in a name and ~0 for a tilde".to_owned())
+        }
+    };
+    let company = reader.parsed("jwt.claims.company", pointer);
+    let roles = reader.parsed("jwt.claims.roles", pointer);
+    let name = reader.parsed("jwt.claims.name", pointer);
+    let email = reader.parsed("jwt.claims.email", pointer);
+    let subject = reader.parsed("jwt.claims.subject", pointer);
+    let or_own = |found: Option<reader::Found<String>>| found.map_or_else(|| "cosell".to_owned(), |found| found.value);
+    Some(Jwt {
+        key,
+        issuer: or_own(issuer),
+        audience: or_own(audience),
+        claims: Claims {
+            company: company?.value,
+            roles: roles?.value,
+            name: name?.value,
+            email: email?.value,
+            subject: subject?.value,
+        },
+    })
+}
+
+fn read_limits(reader: &mut Reader) -> Option<Limits> {
+    const SIZES: std::ops::RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
+    let short = Duration::from_millis(10)..=Duration::from_mins(10);
+    let max_body_bytes = reader.number("limits.max_body_bytes", SIZES);
+    let max_depth = reader.number("limits.max_depth", 1..=64);
+    let max_complexity = reader.number("limits.max_complexity", 1..=100_000_000);
+    let max_fields = reader.number("limits.max_fields", 1..=1_000_000);
+    let request_timeout = reader.duration("limits.request_timeout", short.clone());
+    let ws_init_timeout = reader.duration("limits.ws_init_timeout", short.clone());
+    let ws_max_message_bytes = reader.number("limits.ws_max_message_bytes", SIZES);
+    let ws_max_operations = reader.number("limits.ws_max_operations", 1..=10_000);
+    let ws_ping_interval = reader.duration("limits.ws_ping_interval", short.clone());
+    let ws_send_timeout = reader.duration("limits.ws_send_timeout", short);
+    let size = |number: u64| usize::try_from(number).ok();
+    Some(Limits {
+        max_body_bytes: size(max_body_bytes?)?,
+        max_depth: size(max_depth?)?,
+        max_complexity: size(max_complexity?)?,
+        max_fields: size(max_fields?)?,
+        request_timeout: request_timeout?,
+        ws_init_timeout: ws_init_timeout?,
+        ws_max_message_bytes: size(ws_max_message_bytes?)?,
+        ws_max_operations: size(ws_max_operations?)?,
+        ws_ping_interval: ws_ping_interval?,
+        ws_send_timeout: ws_send_timeout?,
+    })
+}
+
+/// Whether the URL's host is this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! The one table of settings: `load` reads its defaults from here, and the documentation is checked against it.
+
+/// One setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The dotted key in the TOML file.
+    pub key: &'static str,
+    /// The environment variable, which wins over the file.
+    pub env: &'static str,
+    /// The value when neither names one, written as the environment variable would be; nothing: unset.
+    pub default: Option<&'static str>,
+    /// What it means, with its unit and what is accepted.
+    pub meaning: &'static str,
+}
+
+const fn setting(
+    key: &'static str,
+    env: &'static str,
+    default: Option<&'static str>,
+    meaning: &'static str,
+) -> Setting {
+    Setting { key, env, default, meaning }
+}
+
+/// Every setting, in the order of the documentation.
+///
+/// Durations are written as `500ms`, `30s`, `10m`, `1h`, as a bare number of seconds, or in ISO 8601 (`PT30S`).
+/// An environment variable that is empty counts as not set.
+pub const SETTINGS: &[Setting] = &[
+    setting("listen", "COSELL_LISTEN", Some("127.0.0.1:8080"), "Address and port the server listens on"),
+    setting(
+        "database.url",
+        "COSELL_DATABASE_URL",
+        Some("sqlite://cosell.db"),
+        "Database: `sqlite://FILE`, or `postgres://USER:PASSWORD@HOST/NAME`",
+    ),
+    setting(
+        "database.max_connections",
+        "COSELL_DATABASE_MAX_CONNECTIONS",
+        Some("16"),
+        "Most connections in the pool, 1 to 1000",
+    ),
+    setting(
+        "database.min_connections",
+        "COSELL_DATABASE_MIN_CONNECTIONS",
+        Some("1"),
+        "Connections kept open while idle, at most `database.max_connections`",
+    ),
+    setting(
+        "database.acquire_timeout",
+        "COSELL_DATABASE_ACQUIRE_TIMEOUT",
+        Some("10s"),
+        "Longest wait for a free connection",
+    ),
+    setting("jwt.secret", "COSELL_JWT_SECRET", None, "Key source: the HS256 secret, at least 32 bytes"),
+    setting(
+        "jwt.public_key",
+        "COSELL_JWT_PUBLIC_KEY",
+        None,
+        "Key source: path of a PEM file with a public key (RSA: RS256, P-256: ES256, Ed25519: EdDSA)",
+    ),
+    setting(
+        "jwt.jwks_url",
+        "COSELL_JWKS_URL",
+        None,
+        "Key source: URL of the issuer's JSON Web Key Set (RS256, ES256, EdDSA)",
+    ),
+    setting(
+        "jwt.issuer",
+        "COSELL_JWT_ISSUER",
+        None,
+        "What a token's `iss` must be. `cosell` when unset; must be set with a public key or a key set",
+    ),
+    setting(
+        "jwt.audience",
+        "COSELL_JWT_AUDIENCE",
+        None,
+        "What a token's `aud` must name. `cosell` when unset; must be set with a public key or a key set",
+    ),
+    setting(
+        "jwt.claims.company",
+        "COSELL_JWT_CLAIM_COMPANY",
+        Some("/company"),
+        "JSON pointer to the company's slug in a token's claims",
+    ),
+    setting(
+        "jwt.claims.roles",
+        "COSELL_JWT_CLAIM_ROLES",
+        Some("/roles"),
+        "JSON pointer to the roles: an array of strings, or one string parted by spaces or commas",
+    ),
+    setting("jwt.claims.name", "COSELL_JWT_CLAIM_NAME", Some("/name"), "JSON pointer to the member's name"),
+    setting("jwt.claims.email", "COSELL_JWT_CLAIM_EMAIL", Some("/email"), "JSON pointer to the member's e-mail"),
+    setting(
+        "jwt.claims.subject",
+        "COSELL_JWT_CLAIM_SUBJECT",
+        Some("/sub"),
+        "JSON pointer to what identifies the member in its company",
+    ),
+    setting("http.playground", "COSELL_PLAYGROUND", Some("true"), "Whether `/` serves the playground"),
+    setting("http.introspection", "COSELL_INTROSPECTION", Some("true"), "Whether the schema can be read over the API"),
+    setting(
+        "limits.max_body_bytes",
+        "COSELL_MAX_BODY_BYTES",
+        Some("262144"),
+        "Largest request body, in bytes, 1024 to 16777216",
+    ),
+    setting("limits.max_depth", "COSELL_MAX_DEPTH", Some("15"), "Deepest nesting of an operation, 1 to 64"),
+    setting(
+        "limits.max_complexity",
+        "COSELL_MAX_COMPLEXITY",
+        Some("20000"),
+        "Highest cost of an operation: a field costs 1, times the size of the page it is in",
+    ),
+    setting(
+        "limits.max_fields",
+        "COSELL_MAX_FIELDS",
+        Some("5000"),
+        "Most fields in an operation once its fragments are written out",
+    ),
+    setting(
+        "limits.request_timeout",
+        "COSELL_REQUEST_TIMEOUT",
+        Some("30s"),
+        "Longest time to read a request's body, and again to answer it",
+    ),
+    setting(
+        "limits.ws_init_timeout",
+        "COSELL_WS_INIT_TIMEOUT",
+        Some("10s"),
+        "How long a websocket may wait with `connection_init`",
+    ),
+    setting(
+        "limits.ws_max_message_bytes",
+        "COSELL_WS_MAX_MESSAGE_BYTES",
+        Some("65536"),
+        "Largest message a websocket may send, in bytes, 1024 to 16777216",
+    ),
+    setting(
+        "limits.ws_max_operations",
+        "COSELL_WS_MAX_OPERATIONS",
+        Some("100"),
+        "Most operations running at a time on one websocket",
+    ),
+    setting(
+        "limits.ws_ping_interval",
+        "COSELL_WS_PING_INTERVAL",
+        Some("20s"),
+        "How often the server pings a websocket; one that is silent for three times as long is closed",
+    ),
+    setting(
+        "limits.ws_send_timeout",
+        "COSELL_WS_SEND_TIMEOUT",
+        Some("10s"),
+        "How long a websocket may take no data that waits for it before it is closed with 1013",
+    ),
+    setting(
+        "feed.poll_interval",
+        "COSELL_FEED_POLL_INTERVAL",
+        Some("500ms"),
+        "How often the event log is looked at when nothing wakes its reader",
+    ),
+    setting(
+        "jobs.expiry_interval",
+        "COSELL_EXPIRY_INTERVAL",
+        Some("1s"),
+        "How often leads past their limit are recorded as expired",
+    ),
+    setting(
+        "log.filter",
+        "COSELL_LOG",
+        Some("info"),
+        "What is logged: a level, or directives such as `info,cosell=debug`",
+    ),
+    setting("log.format", "COSELL_LOG_FORMAT", Some("text"), "`text` or `json`, a line an event on standard error"),
+];
+
+/// The environment variable that names the file; `--config` wins over it.
+pub const CONFIG_FILE_ENV: &str = "COSELL_CONFIG";
+
+/// The setting of that key.
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.key == key)
+}

@@ -1,0 +1,182 @@
+//! `/graphql`, by the GraphQL-over-HTTP specification.
+//!
+//! Stricter than the library's own handler where that one is unsafe: a body is read only as `application/json`
+//! (a form could be posted across origins), and over GET nothing but queries is executed.
+
+use std::sync::Arc;
+
+use async_graphql::Executor;
+use async_graphql::parser::types::OperationType;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::Response;
+use futures_util::StreamExt;
+use serde_json::{Map, Value};
+use tracing::Instrument;
+
+use super::answer::{self, RequestId};
+use super::negotiate::{self, Media};
+use super::operation::{self, Params};
+use super::{App, Refusal, Viewer, auth};
+use crate::error::{ErrorCode, Fault};
+
+/// Answers one request.
+pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
+    let id = RequestId::new();
+    let span = tracing::info_span!("request", request_id = %id);
+    async {
+        let media = negotiate::accepted(request.headers());
+        match answer_to(&app, request, media, id).await {
+            Ok(response) => response,
+            Err(Early { status: None, faults }) => answer::refuse(media.unwrap_or(Media::Json), id, &faults),
+            Err(Early { status: Some((status, allow)), faults }) => {
+                let mut response = answer::refuse_with(status, media.unwrap_or(Media::Json), id, &faults);
+                if let Some(allow) = allow {
+                    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+                }
+                response
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// A request that ends before there is an operation; without a status it is that of the first fault.
+struct Early {
+    status: Option<(StatusCode, Option<&'static str>)>,
+    faults: Vec<Fault>,
+}
+
+impl Early {
+    fn invalid(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status: Some((status, None)), faults: vec![Fault::new(ErrorCode::InvalidInput, message)] }
+    }
+
+    fn not_allowed(allow: &'static str, message: &str) -> Self {
+        Self {
+            status: Some((StatusCode::METHOD_NOT_ALLOWED, Some(allow))),
+            faults: vec![Fault::new(ErrorCode::InvalidInput, message)],
+        }
+    }
+}
+
+impl From<Vec<Fault>> for Early {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self { status: None, faults }
+    }
+}
+
+async fn answer_to<E: Executor>(
+    app: &App<E>,
+    request: Request,
+    media: Option<Media>,
+    id: RequestId,
+) -> Result<Response, Early> {
+    let (parts, body) = request.into_parts();
+    let get = match parts.method {
+        Method::GET | Method::HEAD => true,
+        Method::POST => false,
+        _ => return Err(Early::not_allowed("GET, POST", "Use POST, or GET for queries.")),
+    };
+    let Some(media) = media else {
+        let message = "Accept application/json or application/graphql-response+json.";
+        return Err(Early::invalid(StatusCode::NOT_ACCEPTABLE, message));
+    };
+    if !get && !negotiate::is_json(&parts.headers) {
+        let message = "The body must be sent as application/json, in UTF-8.";
+        return Err(Early::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
+    }
+    let viewer =
+        viewer(app, &parts.headers).await.map_err(|refusal| Early::from(answer::refusal_faults(refusal, id)))?;
+    let bad = |message: String| Early::invalid(StatusCode::BAD_REQUEST, message);
+    let params = if get {
+        from_query(parts.uri.query().unwrap_or_default()).map_err(bad)?
+    } else {
+        let bytes = read(app, &parts.headers, body).await?;
+        let value = serde_json::from_slice(&bytes).map_err(|fault| bad(format!("The body is not JSON: {fault}.")))?;
+        Params::from_json(value).map_err(bad)?
+    };
+
+    let response = match operation::ready(app, &viewer, params, id) {
+        Err(response) => *response,
+        Ok(ready) => match ready.shape.map(|shape| shape.ty) {
+            Some(OperationType::Mutation | OperationType::Subscription) if get => {
+                return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
+            }
+            Some(OperationType::Subscription) => {
+                let message = "Subscriptions are served over the websocket at /graphql/ws.";
+                let fault = Fault::new(ErrorCode::InvalidInput, message);
+                async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
+            }
+            _ => match ready.execute(app.config.limits.request_timeout, id).await {
+                Ok(response) => response,
+                Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
+            },
+        },
+    };
+    let finished = answer::finish(response, id);
+    let status = match media {
+        Media::GraphqlResponse if finished.request_error => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    };
+    Ok(answer::write(status, media, id, &finished.wire()))
+}
+
+async fn viewer<E: Executor>(app: &App<E>, headers: &HeaderMap) -> Result<Viewer, Refusal> {
+    match auth::bearer(headers).map_err(Refusal::Token)? {
+        None => Ok(Viewer::Anonymous),
+        Some(token) => Ok(Viewer::Member(app.member(token).await?.0)),
+    }
+}
+
+/// The body, up to the limit, within the time limit.
+async fn read<E: Executor>(app: &App<E>, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Early> {
+    let limits = app.config.limits;
+    let limit = limits.max_body_bytes;
+    let too_large =
+        || Early::invalid(StatusCode::PAYLOAD_TOO_LARGE, format!("The body must not be larger than {limit} bytes."));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let reading = async {
+        let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk =
+                chunk.map_err(|_| Early::invalid(StatusCode::BAD_REQUEST, "The body could not be read to its end."))?;
+            if bytes.len() + chunk.len() > limit {
+                return Err(too_large());
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    };
+    tokio::time::timeout(limits.request_timeout, reading).await.unwrap_or_else(|_| {
+        Err(Early {
+            status: Some((StatusCode::REQUEST_TIMEOUT, None)),
+            faults: vec![Fault::new(ErrorCode::Unavailable, "The body did not arrive in time.")],
+        })
+    })
+}
+
+/// The parameters of a GET; `variables` and `extensions` are JSON in a string.
+fn from_query(query: &str) -> Result<Params, String> {
+    let mut object = Map::new();
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let value = match name.as_ref() {
+            "query" | "operationName" => Value::String(value.into_owned()),
+            "variables" | "extensions" if value.is_empty() => Value::Null,
+            "variables" | "extensions" => {
+                serde_json::from_str(&value).map_err(|fault| format!("The parameter `{name}` is not JSON: {fault}."))?
+            }
+            _ => continue,
+        };
+        if object.insert(name.clone().into_owned(), value).is_some() {
+            return Err(format!("The parameter `{name}` is there more than once."));
+        }
+    }
+    Params::from_json(Value::Object(object))
+}

@@ -1,0 +1,129 @@
+//! What listens: the router, GraphQL over HTTP and over websockets, who calls, health, and the playground.
+//!
+//! The schema is handed in as any [`Executor`], members are recorded by a [`SignIn`], and [`App::prepare`] puts into
+//! each request what its resolvers need. To add a page, write its handler in a file of its own and its line in
+//! [`router`].
+
+mod answer;
+pub mod auth;
+mod graphql;
+mod guard;
+mod health;
+mod negotiate;
+mod operation;
+mod playground;
+mod server;
+mod websocket;
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use async_graphql::{Executor, Request};
+use async_trait::async_trait;
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, get};
+use futures_util::future::BoxFuture;
+use tower_http::catch_panic::CatchPanicLayer;
+
+pub use self::auth::{AuthError, Authenticator, Identity, NewToken, mint};
+pub use self::server::{Sockets, serve};
+use crate::config::Config;
+use crate::domain::actor::Member;
+use crate::domain::clock::Clock;
+pub use crate::domain::viewer::Viewer;
+use crate::error::{Error, ErrorCode, Fault};
+
+/// Finds the member that an identity stands for, and records it at first sight.
+#[async_trait]
+pub trait SignIn: Send + Sync + 'static {
+    /// The member.
+    ///
+    /// # Errors
+    /// Faults are shown to the caller with the status of their code: `UNAUTHENTICATED` for a company that is not
+    /// known here, `FORBIDDEN` for a member that was shut out.
+    async fn sign_in(&self, identity: Identity) -> Result<Member, Error>;
+}
+
+/// Puts into a request what its resolvers need: the viewer, a data loader. Called once an operation.
+pub type Prepare = Arc<dyn Fn(&Viewer, Request) -> Request + Send + Sync>;
+
+/// Whether the server can answer now; the text of the error is shown by `/readyz`.
+pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// What the handlers work with.
+pub struct App<E> {
+    /// Executes operations.
+    pub schema: E,
+    /// Executes operations that ask for nothing but the schema, which are deep and wide by nature, so that they can
+    /// have limits of their own. Without one, `schema` does.
+    pub introspection: Option<E>,
+    /// Verifies tokens.
+    pub auth: Arc<Authenticator>,
+    /// Makes members of identities.
+    pub sign_in: Arc<dyn SignIn>,
+    /// The settings.
+    pub config: Arc<Config>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fills each request.
+    pub prepare: Prepare,
+    /// Answers `/readyz`.
+    pub ready: Ready,
+    /// The open websockets; give [`serve`] a clone.
+    pub sockets: Sockets,
+}
+
+/// Why a caller was not let in.
+enum Refusal {
+    /// The token does not hold.
+    Token(AuthError),
+    /// The token holds, and its bearer is refused, or the server failed.
+    SignIn(Error),
+}
+
+impl<E> App<E> {
+    /// The member that a token stands for, with the token's identity.
+    async fn member(&self, token: &str) -> Result<(Member, chrono::DateTime<chrono::Utc>), Refusal> {
+        let identity = self.auth.authenticate(token).await.map_err(Refusal::Token)?;
+        let expires_at = identity.expires_at;
+        let member = self.sign_in.sign_in(identity).await.map_err(Refusal::SignIn)?;
+        Ok((member, expires_at))
+    }
+}
+
+impl<E> fmt::Debug for App<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+/// The routes: `/graphql`, `/graphql/ws`, `/livez`, `/readyz`, and the playground at `/`.
+pub fn router<E: Executor>(app: App<E>) -> Router {
+    let app = Arc::new(app);
+    let mut router = Router::new()
+        .route("/graphql", any(graphql::handle::<E>))
+        .route("/graphql/ws", get(websocket::upgrade::<E>))
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready::<E>));
+    if app.config.http.playground {
+        router = router.route("/", get(playground::page));
+    }
+    router.layer(CatchPanicLayer::custom(panicked)).with_state(app)
+}
+
+/// The last net: a handler that panics, which would otherwise drop the connection.
+#[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let id = answer::RequestId::new();
+    tracing::error!(request_id = %id, cause = answer::panic_text(cause.as_ref()), "a handler panicked");
+    answer::refuse(negotiate::Media::Json, id, &[internal(id)]).into_response()
+}
+
+fn internal(id: answer::RequestId) -> Fault {
+    Fault::new(ErrorCode::Internal, format!("Internal fault; it is in the server's log under the request id {id}."))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! The task that writes: nothing else waits for a slow client.
+
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::SinkExt;
+use futures_util::stream::SplitSink;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::Close;
+
+/// How long a close frame may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Writes what is queued until the session says how to close. Ends early when the client is gone or takes nothing
+/// for as long as `limit`; the queue is closed then, which is how the session learns of it.
+pub(super) async fn write(
+    mut sink: SplitSink<WebSocket, Message>,
+    mut queue: mpsc::Receiver<Message>,
+    mut close: oneshot::Receiver<Close>,
+    limit: Duration,
+) {
+    loop {
+        let message = tokio::select! {
+            biased;
+            close = &mut close => {
+                if let Ok(close) = close {
+                    // The client may be gone: it was only a good-bye.
+                    let _ = timeout(CLOSE_TIMEOUT, sink.send(Message::Close(Some(close.frame())))).await;
+                }
+                return;
+            }
+            message = queue.recv() => match message {
+                Some(message) => message,
+                None => return,
+            },
+        };
+        let batch = async {
+            sink.feed(message).await?;
+            while let Ok(message) = queue.try_recv() {
+                sink.feed(message).await?;
+            }
+            sink.flush().await
+        };
+        match timeout(limit, batch).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => {
+                tracing::info!(?limit, "a websocket takes no data and is closed");
+                let close = Close::new(1013, "Too slow: try again later");
+                let _ = timeout(CLOSE_TIMEOUT, sink.send(Message::Close(Some(close.frame())))).await;
+                return;
+            }
+        }
+    }
+}
