@@ -7,12 +7,15 @@ use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, PgConnection};
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::on_both_databases;
 use crate::support::cli::Cli;
 use crate::support::database::{Database, Kind};
+use crate::support::http::Client;
 use crate::support::keys::{AUDIENCE, ISSUER, Issuer, Key, claims, hs256, tampered, unsigned};
 use crate::support::postgres::fresh_schema;
+use crate::support::ws::{Event, Socket};
 
 on_both_databases! {
     async fn a_test_starts_from_an_empty_database_of_its_own(database: Database) {
@@ -110,4 +113,126 @@ fn a_command_s_output_and_exit_code_are_captured() {
     let output = cli.run(["--version"]);
     assert_eq!(output.code, Some(0), "{output}");
     assert_eq!(output.stderr, "", "{output}");
+}
+
+/// A GraphQL server of a few lines, for the clients to talk to.
+mod toy {
+    #![allow(clippy::unused_async, reason = "the library's macros ask for it")]
+
+    use std::net::SocketAddr;
+
+    use async_graphql::{Error, ErrorExtensions as _, Object, Result, Schema, Subscription};
+    use async_graphql_axum::{GraphQL, GraphQLSubscription};
+    use axum::Router;
+    use axum::routing::{get_service, post_service};
+    use futures_util::{Stream, StreamExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::broadcast;
+    use tokio_stream::wrappers::BroadcastStream;
+
+    pub struct Query;
+    pub struct Mutation(broadcast::Sender<i32>);
+    pub struct Numbers(broadcast::Sender<i32>);
+
+    #[Object]
+    impl Query {
+        async fn two(&self) -> i32 {
+            2
+        }
+
+        async fn refused(&self) -> Result<i32> {
+            Err(Error::new("That is no lead.").extend_with(|_, extensions| {
+                extensions.set("code", "NOT_FOUND");
+                extensions.set("field", "input.leadId");
+            }))
+        }
+    }
+
+    #[Object]
+    impl Mutation {
+        async fn say(&self, number: i32) -> bool {
+            self.0.send(number).is_ok()
+        }
+    }
+
+    #[Subscription]
+    impl Numbers {
+        async fn above(&self, limit: i32) -> Result<impl Stream<Item = i32>> {
+            if limit < 0 {
+                return Err(Error::new("The limit is negative."));
+            }
+            let numbers = BroadcastStream::new(self.0.subscribe()).filter_map(async |number| number.ok());
+            Ok(numbers.filter(move |number| std::future::ready(*number > limit)))
+        }
+    }
+
+    pub async fn start() -> SocketAddr {
+        let (sender, _) = broadcast::channel(100);
+        let schema = Schema::new(Query, Mutation(sender.clone()), Numbers(sender));
+        let router = Router::new()
+            .route("/graphql", post_service(GraphQL::new(schema.clone())))
+            .route("/graphql/ws", get_service(GraphQLSubscription::new(schema)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound socket");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+}
+
+#[tokio::test]
+async fn an_answer_says_what_it_holds_and_what_went_wrong() {
+    let client = Client::new(toy::start().await, None);
+    let good = client.query("{ two }", json!({})).await.ok();
+    assert_eq!(good.at("/two"), 2);
+
+    let bad = client.query("{ refused }", json!({})).await;
+    assert_eq!((bad.code(), bad.field(), bad.message()), ("NOT_FOUND", "input.leadId", "That is no lead."));
+    assert_eq!(bad.faults(), [("NOT_FOUND", "input.leadId")]);
+    let panic = std::panic::catch_unwind(|| bad.ok()).expect_err("it is not ok");
+    assert!(panic.downcast_ref::<String>().is_some_and(|text| text.contains("That is no lead.")));
+}
+
+#[tokio::test]
+async fn a_subscription_gives_what_comes_and_shows_what_does_not() {
+    let address = toy::start().await;
+    let client = Client::new(address, None);
+    let say =
+        async |number: i32| client.query("mutation($n: Int!) { say(number: $n) }", json!({ "n": number })).await.ok();
+    let mut socket = Socket::connect(address, "a token").await;
+    let mut small = socket.subscribe("subscription { above(limit: 0) }", json!({})).await;
+    let mut large = socket.subscribe("subscription($l: Int!) { above(limit: $l) }", json!({ "l": 10 })).await;
+
+    for number in 1..=5 {
+        say(number).await;
+    }
+    for number in 1..=5 {
+        assert_eq!(small.next().await["above"], number);
+    }
+    large.nothing_until(say(11), |data| data["above"] == 11).await;
+    assert_eq!(small.next_within(Duration::from_secs(1)).await["above"], 11);
+
+    let mut refused = socket.subscribe("subscription { above(limit: -1) }", json!({})).await;
+    assert_eq!(refused.refusal().await.message(), "The limit is negative.");
+
+    small.complete();
+    socket.send_raw(Message::text("no JSON"));
+    let close = socket.closed_within(Duration::from_secs(5)).await;
+    assert_eq!(close.code, 1002, "{close:?}");
+    assert_eq!(large.event_within(Duration::from_secs(5)).await, Event::Closed(close.clone()));
+    assert_eq!(socket.close(), Some(close));
+}
+
+#[tokio::test]
+#[should_panic(expected = "expected nothing before the event of 12, but this came")]
+async fn what_should_not_have_come_is_found() {
+    let address = toy::start().await;
+    let client = Client::new(address, None);
+    let say = async |number: i32| {
+        client.query("mutation($n: Int!) { say(number: $n) }", json!({ "n": number })).await.ok();
+        number
+    };
+    let mut socket = Socket::connect(address, "a token").await;
+    let mut large = socket.subscribe("subscription { above(limit: 10) }", json!({})).await;
+    say(11).await;
+    large.nothing_until(say(12), |data| data["above"] == 12).await;
 }
