@@ -1,0 +1,8 @@
+//! The behaviour of cosell, over its real API: one binary, one file a behaviour.
+//!
+//! A behaviour is a sentence and a function under [`on_both_databases`]; what it needs is in `support`.
+
+mod support;
+
+mod architecture;
+mod toolbox;

@@ -1,0 +1,13 @@
+//! What the tests stand on: databases, a server, clients, keys.
+//!
+//! A test says what it starts from by its argument's type, under [`on_both_databases`](crate::on_both_databases):
+//! `database::Database` is an empty database, `world::World` a running server with companies and people.
+#![allow(dead_code, reason = "a toolbox: a helper may stand here before the behaviour that uses it")]
+
+pub mod cli;
+pub mod database;
+pub mod http;
+pub mod keys;
+pub mod postgres;
+pub mod sqlite;
+pub mod ws;
