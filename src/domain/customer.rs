@@ -317,6 +317,7 @@ mod tests {
     use super::*;
     use crate::error::ErrorCode;
 
+    #[expect(clippy::unnecessary_wraps, reason = "an input's field is an option")]
     fn owned(text: &str) -> Option<String> {
         Some(text.to_owned())
     }

@@ -30,9 +30,8 @@ impl TimeLimit {
         if text.len() > 50 || text.contains('-') || text.ends_with('T') {
             return Err(fault());
         }
-        let parsed = match iso8601::parsers::parse_duration(text.as_bytes()) {
-            Ok(([], parsed)) => parsed,
-            _ => return Err(fault()),
+        let Ok(([], parsed)) = iso8601::parsers::parse_duration(text.as_bytes()) else {
+            return Err(fault());
         };
         let (months, milliseconds) = match parsed {
             iso8601::Duration::Weeks(weeks) => (0, u64::from(weeks) * 7 * 86_400_000),

@@ -64,7 +64,7 @@ impl From<Currency> for &'static str {
 
 /// How many of the stored units make one of the currency: no currency has more than four decimals.
 const SCALE: u32 = 4;
-/// The largest amount. A million of them still fit PostgreSQL's and the API's numbers.
+/// The largest amount. In ten-thousandths it takes a thousandth of an `i64`.
 const MAX: i64 = 999_999_999_999;
 
 /// An amount of a currency: not negative, below a million millions, with no more decimals than the currency has.

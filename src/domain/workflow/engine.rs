@@ -236,7 +236,10 @@ pub fn decide(
     let (action, from) = permitted(definition, facts, caller, action, now)?;
     let mut faults = Vec::new();
     let values = if action.system { Vec::new() } else { form::read(action, form, &mut faults) };
-    let changes = changes(action, &values, facts, form.prefix, now, &mut faults);
+    let mut changes = changes(action, &values, facts, form.prefix, now, &mut faults);
+    if runs_out(definition, facts, action, &changes, now) {
+        changes.push(Change::StopCounter);
+    }
     if !faults.is_empty() {
         return Err(Refusal::Form { action: action.key.clone(), stage: from.key.clone(), faults });
     }
@@ -403,6 +406,21 @@ fn ways(definition: &Definition, facts: &Facts<'_>, caller: Caller<'_>, now: Dat
         to: definition.stage(&action.to).unwrap_or(&UNKNOWN).name.clone(),
     };
     available(definition, facts, caller, now).into_iter().map(way).collect()
+}
+
+/// Whether the action says nothing of the running counter, which yet has no more meaning: because it has ended, with its
+/// action not recorded yet, or because its action is not possible from where this one leads to. Left to run it could
+/// end a later stage by a limit that was set for an earlier one.
+fn runs_out(
+    definition: &Definition,
+    facts: &Facts<'_>,
+    action: &Action,
+    changes: &[Change],
+    now: DateTime<Utc>,
+) -> bool {
+    let (Some(end), Some(then)) = (facts.expires_at, facts.on_expiry) else { return false };
+    let said = |change: &Change| matches!(change, Change::StartCounter(..) | Change::StopCounter);
+    !changes.iter().any(said) && (end <= now || !definition.action(then).is_some_and(|then| leaves(then, &action.to)))
 }
 
 fn changes(

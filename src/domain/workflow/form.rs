@@ -105,7 +105,7 @@ fn exactly_one(action: &Action, group: &[String], form: &Form<'_>, faults: &mut 
             faults.push(Fault::required(format!("{}.{first}", form.prefix), format!("Give one of {}.", names())));
         }
         (Some(_), Some(second), _) => {
-            faults.push(Fault::invalid(format!("{}.{second}", form.prefix), format!("Give only one of {}.", names())))
+            faults.push(Fault::invalid(format!("{}.{second}", form.prefix), format!("Give only one of {}.", names())));
         }
         _ => {}
     }
