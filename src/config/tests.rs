@@ -1,1 +1,201 @@
+use std::io::Write;
 
+use super::*;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+fn with_env(pairs: &[(&str, &str)]) -> Result<Config, ConfigFaults> {
+    load(None, pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+}
+
+fn with_file(text: &str, pairs: &[(&str, &str)]) -> Result<Config, String> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let name = file.path().display().to_string();
+    load(Some(file.path()), pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        .map_err(|faults| faults.to_string().replace(&name, "cosell.toml"))
+}
+
+#[test]
+fn the_defaults_are_sound() {
+    let config = with_env(&[]).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.database.url.expose(), "sqlite://cosell.db");
+    assert!(config.database.url.is_sqlite());
+    assert!(config.jwt.key.is_none());
+    assert_eq!((config.jwt.issuer.as_str(), config.jwt.audience.as_str()), ("cosell", "cosell"));
+    assert_eq!(config.jwt.claims.company, "/company");
+    assert_eq!(config.limits.max_body_bytes, 256 * 1024);
+    assert_eq!(config.limits.request_timeout, Duration::from_secs(30));
+    assert_eq!(config.feed_poll_interval, Duration::from_millis(500));
+    assert!(config.http.playground && config.http.introspection);
+    assert_eq!(config.log.format, LogFormat::Text);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn keys_and_variables_are_unique() {
+    for (i, one) in SETTINGS.iter().enumerate() {
+        assert!(one.env.starts_with("COSELL_"));
+        for other in &SETTINGS[i + 1..] {
+            assert_ne!(one.key, other.key);
+            assert_ne!(one.env, other.env);
+        }
+    }
+}
+
+#[test]
+fn the_environment_wins_over_the_file_and_the_file_over_the_defaults() {
+    let file = r#"
+        listen = "0.0.0.0:9000"
+        [database]
+        url = "postgres://cosell:hush@db/cosell"
+        max_connections = 5
+        [limits]
+        request_timeout = "PT1M30S"
+        ws_init_timeout = 3
+        [http]
+        playground = false
+    "#;
+    let config = with_file(file, &[("COSELL_LISTEN", "[::1]:1"), ("COSELL_DATABASE_URL", "  ")]).unwrap();
+    assert_eq!(config.listen.to_string(), "[::1]:1");
+    assert_eq!(config.database.url.expose(), "postgres://cosell:hush@db/cosell");
+    assert_eq!(config.database.max_connections, 5);
+    assert_eq!(config.limits.request_timeout, Duration::from_secs(90));
+    assert_eq!(config.limits.ws_init_timeout, Duration::from_secs(3));
+    assert!(!config.http.playground);
+}
+
+#[test]
+fn every_fault_is_named_at_once_with_its_place() {
+    let file = r#"
+        listen = 8080
+        colour = "red"
+        log = "debug"
+        [jwt]
+        isuer = "https://id.example.com"
+        issuer = ["a"]
+        [limits]
+        max_depth = 0
+        request_timeout = "soon"
+        [http]
+        playground = "perhaps"
+    "#;
+    let env = [
+        ("COSELL_JWT_SECRET", "short"),
+        ("COSELL_DATABASE_URL", "mysql://root:hush@db/x"),
+        ("COSELL_FEED_POLL_INTERVAL", "2h"),
+        ("COSELL_JWT_CLAIM_ROLES", "roles"),
+        ("COSELL_LOG_FORMAT", "xml"),
+        ("COSELL_DATABASE_MIN_CONNECTIONS", "20"),
+    ];
+    let faults = with_file(file, &env).unwrap_err();
+    let expected = [
+        "cosell.toml: colour: there is no such setting",
+        "cosell.toml: jwt.isuer: there is no such setting",
+        "cosell.toml: log: must be a table, written as [log]",
+        "cosell.toml: listen: must be a string",
+        "COSELL_DATABASE_URL: must be sqlite://FILE, postgres://... or postgresql://...",
+        "database.min_connections: 20 is more than database.max_connections, 16",
+        "COSELL_JWT_SECRET: must have at least 32 bytes, and has 5",
+        "cosell.toml: jwt.issuer: must be a string",
+        "COSELL_JWT_CLAIM_ROLES: must be a JSON pointer such as /company, with ~1 for a slash in a name and ~0 for a tilde",
+        "cosell.toml: http.playground: must be true or false",
+        "cosell.toml: limits.max_depth: must be a whole number from 1 to 64",
+        "cosell.toml: limits.request_timeout: must be a duration such as 500ms, 30s, 10m or PT30S",
+        "COSELL_FEED_POLL_INTERVAL: must be from 10ms to 60s",
+        "COSELL_LOG_FORMAT: must be text or json",
+    ];
+    assert_eq!(faults.lines().collect::<Vec<_>>(), expected);
+    assert!(!faults.contains("hush"));
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_named_with_its_line_and_without_its_content() {
+    let faults = with_file("listen = \"127.0.0.1:80\"\n[jwt]\nsecret = hush-hush\n", &[]).unwrap_err();
+    assert!(faults.starts_with("cosell.toml: line 3: "), "{faults}");
+    assert!(!faults.contains("hush"), "{faults}");
+    let missing = load(Some(Path::new("/nonexistent/cosell.toml")), []).unwrap_err().to_string();
+    assert!(missing.starts_with("/nonexistent/cosell.toml: can't be read: "), "{missing}");
+}
+
+#[test]
+fn the_environment_can_name_the_file() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"listen = \"127.0.0.1:81\"").unwrap();
+    let config = with_env(&[("COSELL_CONFIG", file.path().to_str().unwrap())]).unwrap();
+    assert_eq!(config.listen.port(), 81);
+}
+
+#[test]
+fn there_is_one_key_source_at_most() {
+    let faults = with_env(&[("COSELL_JWT_SECRET", SECRET), ("COSELL_JWKS_URL", "https://id.example.com/jwks")]);
+    let faults = faults.unwrap_err().to_string();
+    assert!(
+        faults.contains("COSELL_JWT_SECRET, COSELL_JWKS_URL: only one of these key sources may be set"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn a_public_key_needs_an_issuer_and_an_audience() {
+    let faults = with_env(&[("COSELL_JWKS_URL", "https://id.example.com/jwks")]).unwrap_err();
+    let tail = "must be set with COSELL_JWT_PUBLIC_KEY or COSELL_JWKS_URL";
+    assert_eq!(faults.0, [format!("COSELL_JWT_ISSUER: {tail}"), format!("COSELL_JWT_AUDIENCE: {tail}")]);
+
+    let named = [("COSELL_JWT_ISSUER", "https://id.example.com"), ("COSELL_JWT_AUDIENCE", "cosell")];
+    let file = [named[0], named[1], ("COSELL_JWT_PUBLIC_KEY", "/nonexistent.pem")];
+    let faults = with_env(&file).unwrap_err().to_string();
+    assert!(faults.starts_with("COSELL_JWT_PUBLIC_KEY: /nonexistent.pem can't be read: "), "{faults}");
+
+    let config = with_env(&[named[0], named[1], ("COSELL_JWKS_URL", "http://id.example.com/jwks")]).unwrap();
+    assert!(matches!(config.jwt.key, Some(KeySource::Jwks(_))));
+    assert_eq!(config.warnings.len(), 1);
+}
+
+#[test]
+fn unknown_variables_are_warned_of() {
+    let config = with_env(&[("COSELL_LISTNE", "x"), ("HOME", "/root")]).unwrap();
+    assert_eq!(config.warnings, ["COSELL_LISTNE: there is no such setting"]);
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let url = "postgres://cosell:hush@db:5432/cosell?password=hush";
+    let config = with_env(&[("COSELL_JWT_SECRET", SECRET), ("COSELL_DATABASE_URL", url)]).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains(SECRET) && !shown.contains("hush"), "{shown}");
+    assert!(shown.contains("postgres://cosell:***@db:5432/cosell"), "{shown}");
+    assert_eq!(config.database.url.expose(), url);
+}
+
+#[test]
+fn database_urls_are_checked() {
+    for good in ["sqlite:cosell.db", "sqlite:///var/lib/cosell.db?mode=rwc", "postgresql://localhost/x"] {
+        assert!(DatabaseUrl::parse(good).is_ok(), "{good}");
+    }
+    for bad in ["", "cosell.db", "sqlite:", "sqlite://", "sqlite::memory:", "sqlite://x?mode=memory", "http://x"] {
+        assert!(DatabaseUrl::parse(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn durations_are_read_in_every_form() {
+    let cases = [
+        ("500ms", Some(500)),
+        ("30s", Some(30_000)),
+        ("1.5", Some(1500)),
+        ("10m", Some(600_000)),
+        ("1 h", Some(3_600_000)),
+        ("PT0.25S", Some(250)),
+        ("P1DT1H", Some(90_000_000)),
+        ("P1M", None),
+        ("", None),
+        ("-1", None),
+        ("1.2.3s", None),
+        ("5 parsecs", None),
+    ];
+    for (text, millis) in cases {
+        assert_eq!(reader::duration(text), millis.map(Duration::from_millis), "{text}");
+    }
+}

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::fmt;
 
-use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
+use async_graphql::{
+    ErrorExtensionValues, Name, PathSegment, Response as GraphqlResponse, ServerError, Value, indexmap,
+};
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -86,9 +88,32 @@ pub(super) fn finish(mut response: GraphqlResponse, id: RequestId) -> Finished {
         response.extensions.insert("errorsOmitted".to_owned(), omitted.into());
     }
     for error in &mut response.errors {
+        if let Some(slot) = missing_field(&mut response.data, &error.path) {
+            slot.insert(Value::Null);
+        }
         complete(error, request_error, id);
     }
     Finished { response, request_error }
+}
+
+/// The place of a failed field: the library leaves it out, where the specification wants null (section 6.4.4).
+fn missing_field<'a>(data: &'a mut Value, path: &[PathSegment]) -> Option<indexmap::map::VacantEntry<'a, Name, Value>> {
+    let (last, parents) = path.split_last()?;
+    let mut place = data;
+    for segment in parents {
+        place = match (place, segment) {
+            (Value::Object(object), PathSegment::Field(name)) => object.get_mut(name.as_str())?,
+            (Value::List(list), PathSegment::Index(index)) => list.get_mut(*index)?,
+            _ => return None,
+        };
+    }
+    match (place, last) {
+        (Value::Object(object), PathSegment::Field(name)) => match object.entry(Name::new(name)) {
+            indexmap::map::Entry::Vacant(entry) => Some(entry),
+            indexmap::map::Entry::Occupied(_) => None,
+        },
+        _ => None,
+    }
 }
 
 fn complete(error: &mut ServerError, request_error: bool, id: RequestId) {

@@ -101,7 +101,7 @@ async fn answer_to<E: Executor>(
 
     let response = match operation::ready(app, &viewer, params, id) {
         Err(response) => *response,
-        Ok(ready) => match ready.shape.map(|shape| shape.ty) {
+        Ok(ready) => match ready.shape.as_ref().map(|shape| shape.ty) {
             Some(OperationType::Mutation | OperationType::Subscription) if get => {
                 return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
             }

@@ -52,7 +52,7 @@ impl Size {
 }
 
 /// What the caller needs to know of the operation that was chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     /// Query, mutation or subscription.
     pub(super) ty: OperationType,
@@ -62,6 +62,8 @@ pub(super) struct Shape {
     pub(super) only_introspects: bool,
     /// The number of selections at the root, fragments counted as one.
     pub(super) roots: usize,
+    /// The variables that must be given, which the library finds out only on reaching a field.
+    pub(super) required: Vec<Name>,
 }
 
 /// Measures the whole document, used or not, and tells the shape of the operation of that name. No shape: there is
@@ -91,6 +93,12 @@ pub(super) fn check(
         introspects: schema,
         only_introspects: schema && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
         roots: operation.selection_set.node.items.len(),
+        required: operation
+            .variable_definitions
+            .iter()
+            .filter(|variable| variable.node.default_value().is_none())
+            .map(|variable| variable.node.name.node.clone())
+            .collect(),
     }))
 }
 

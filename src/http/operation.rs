@@ -77,12 +77,17 @@ pub(super) fn ready<E: Executor>(
     let shape = guard::check(document, params.operation_name.as_deref(), max_fields)
         .map_err(|oversize| refuse(&answer::oversize_fault(&oversize, max_fields)))?;
     let mut executor = &app.schema;
-    if let Some(shape) = shape {
+    if let Some(shape) = &shape {
         if shape.introspects && !app.config.http.introspection {
             return Err(refuse(&Fault::new(ErrorCode::InvalidInput, "Introspection is switched off on this server.")));
         }
         if shape.ty == OperationType::Subscription && shape.roots != 1 {
             return Err(refuse(&Fault::new(ErrorCode::InvalidInput, "A subscription must select one field.")));
+        }
+        let missing = |name: &&async_graphql::Name| params.variables.get(name.as_str()).is_none_or(Value::is_null);
+        if let Some(name) = shape.required.iter().find(missing) {
+            let message = format!("The variable ${name} must be given, and not null.");
+            return Err(refuse(&Fault::new(ErrorCode::InvalidInput, message)));
         }
         if shape.only_introspects && shape.ty == OperationType::Query {
             executor = app.introspection.as_ref().unwrap_or(executor);
@@ -128,7 +133,7 @@ impl Broken {
 
 impl<E: Executor> Ready<E> {
     pub(super) fn is_subscription(&self) -> bool {
-        self.shape.is_some_and(|shape| shape.ty == OperationType::Subscription)
+        self.shape.as_ref().is_some_and(|shape| shape.ty == OperationType::Subscription)
     }
 
     /// Executes a query or a mutation.
