@@ -94,7 +94,9 @@ pub fn decode(text: &str) -> Option<(NodeType, Uuid)> {
 pub fn expect(text: &str, kind: NodeType) -> Result<Uuid, String> {
     match decode(text) {
         Some((found, id)) if found == kind => Ok(id),
-        Some((found, _)) => Err(format!("This is the id of a {}; the id of a {} is needed.", found.name(), kind.name())),
+        Some((found, _)) => {
+            Err(format!("This is the id of a {}; the id of a {} is needed.", found.name(), kind.name()))
+        }
         None => Err(format!("This is not an id; the id of a {} as the server gave it is needed.", kind.name())),
     }
 }

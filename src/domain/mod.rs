@@ -22,5 +22,6 @@ pub mod reference;
 pub mod task;
 pub mod template;
 pub mod text;
+pub mod viewer;
 pub mod web;
 pub mod workflow;

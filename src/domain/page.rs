@@ -36,9 +36,10 @@ impl PageRequest {
     /// `INVALID_INPUT` for a number outside of 1 to 100, or for both `first` and `last`.
     pub fn bounds(&self) -> Result<Bounds> {
         let count = |number: i64, field: &str| {
-            u64::try_from(number).ok().filter(|number| (1..=PAGE_MAX).contains(number)).ok_or_else(|| {
-                Fault::invalid(field, format!("{field} must be from 1 to {PAGE_MAX}; it is {number}."))
-            })
+            u64::try_from(number)
+                .ok()
+                .filter(|number| (1..=PAGE_MAX).contains(number))
+                .ok_or_else(|| Fault::invalid(field, format!("{field} must be from 1 to {PAGE_MAX}; it is {number}.")))
         };
         Ok(match (self.first, self.last) {
             (Some(_), Some(_)) => {
@@ -90,7 +91,8 @@ mod tests {
         assert_eq!(ask(None, None), Some(Bounds { limit: 20, last: false }));
         assert_eq!(ask(Some(1), None), Some(Bounds { limit: 1, last: false }));
         assert_eq!(ask(None, Some(100)), Some(Bounds { limit: 100, last: true }));
-        for (first, last) in [(Some(0), None), (Some(-1), None), (Some(101), None), (None, Some(0)), (Some(1), Some(1))] {
+        for (first, last) in [(Some(0), None), (Some(-1), None), (Some(101), None), (None, Some(0)), (Some(1), Some(1))]
+        {
             assert_eq!(ask(first, last), None, "{first:?} {last:?}");
         }
     }

@@ -45,7 +45,7 @@ impl<T> Patch<T> {
     }
 
     /// What stands after the update; a new value goes through `check` first, whose none is a fault already told.
-    pub(crate) fn checked<U>(self, current: Option<U>, check: impl FnOnce(T) -> Option<U>) -> Option<U> {
+    pub fn checked<U>(self, current: Option<U>, check: impl FnOnce(T) -> Option<U>) -> Option<U> {
         match self {
             Self::Absent => current,
             Self::Null => None,

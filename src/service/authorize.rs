@@ -43,8 +43,7 @@ pub(super) enum Purpose {
 }
 
 /// Roles that create and update leads.
-pub(super) const WRITERS: &[Role] =
-    &[Role::Admin, Role::Sales, Role::Marketeer, Role::Manager, Role::Integration];
+pub(super) const WRITERS: &[Role] = &[Role::Admin, Role::Sales, Role::Marketeer, Role::Manager, Role::Integration];
 /// Roles of people who work leads.
 pub(super) const PEOPLE: &[Role] = &Role::PEOPLE;
 
@@ -104,25 +103,27 @@ pub(super) fn writable(lead: &Lead) -> Result<()> {
         .into())
 }
 
-/// Saves what became of a lead that was loaded here: both views, or none.
+/// Saves what became of a lead that was loaded here, both views or none, and hands it on as it now is.
 pub(super) async fn save_lead(
     tx: &Tx,
-    loaded: &Authorized<Parties>,
+    loaded: Authorized<Parties>,
     mine: &Lead,
     other: Option<&Lead>,
-) -> Result<()> {
+) -> Result<Authorized<Parties>> {
     let views = [Some((&loaded.mine, mine)), loaded.other.as_ref().zip(other)];
     for (old, new) in views.into_iter().flatten() {
         if !store::lead::update_view(tx.db(), old, new).await? {
             return Err(conflict("lead", old.version).into());
         }
     }
-    Ok(())
+    let other = other.cloned().or(loaded.0.other).filter(|view| view.ended_at.is_none());
+    Ok(Authorized(Parties { mine: mine.clone(), other }))
 }
 
 /// The refusal of a caller that another one was faster than.
 pub(super) fn conflict(what: &str, version: i32) -> Fault {
-    Fault::new(ErrorCode::Conflict, format!("Another caller has just changed this {what}. Read it again.")).version(version)
+    Fault::new(ErrorCode::Conflict, format!("Another caller has just changed this {what}. Read it again."))
+        .version(version)
 }
 
 /// Refuses a caller that read another version than the current one.
@@ -241,12 +242,7 @@ pub(super) async fn partnership(
 }
 
 /// A template of the caller's company, for its administrator.
-pub(super) async fn template(
-    tx: &Tx,
-    member: &Member,
-    id: TemplateId,
-    field: &str,
-) -> Result<Authorized<Template>> {
+pub(super) async fn template(tx: &Tx, member: &Member, id: TemplateId, field: &str) -> Result<Authorized<Template>> {
     let found = store::company::templates_by_ids(tx.db(), &[id]).await?;
     let found = found.into_iter().find(|template| template.company == member.company);
     let found = found.ok_or_else(|| missing("template", field))?;

@@ -116,7 +116,9 @@ impl Service {
     pub async fn members(&self, member: &Member, page: PageRequest) -> Result<Page<Profile>> {
         let window = self.window(member, List::Members, page, false)?;
         let slice = store::company::members(self.db.read(), Scope::of(member), &window).await?;
-        Ok(self.page(member, List::Members, &window, slice, |(at, profile)| (*at, profile.id.0)).map(|(_, profile)| profile))
+        Ok(self
+            .page(member, List::Members, &window, slice, |(at, profile)| (*at, profile.id.0))
+            .map(|(_, profile)| profile))
     }
 
     /// The caller's partnerships, in the order of their invitation.
@@ -212,7 +214,9 @@ impl Service {
                 .stage(old.state.as_str())
                 .into());
             }
-            if old.state == PartnershipState::Invited && to == PartnershipState::Active && old.invited_by == member.company
+            if old.state == PartnershipState::Invited
+                && to == PartnershipState::Active
+                && old.invited_by == member.company
             {
                 return Err(Error::forbidden("The company that was invited accepts, not the one that invited."));
             }
@@ -223,10 +227,8 @@ impl Service {
                 store::lead::end_assignments(tx.db(), old.id, tx.now).await?;
                 store::opportunity::end_views(tx.db(), old.id, tx.now).await?;
             }
-            let happening = Happening::PartnershipChanged {
-                from: Some(old.state.as_str().to_owned()),
-                to: to.as_str().to_owned(),
-            };
+            let happening =
+                Happening::PartnershipChanged { from: Some(old.state.as_str().to_owned()), to: to.as_str().to_owned() };
             tx.happened(vec![old.vendor, old.partner], Some(member.id), None, Some(old.id.0), happening);
             Ok(Partnership { state: to, version: old.version + 1, ..old.clone() })
         })

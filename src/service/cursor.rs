@@ -136,7 +136,13 @@ impl Cursors {
     }
 
     /// An entry's place in a list by creation.
-    pub fn read_created(&self, company: CompanyId, list: List, text: &str, field: &str) -> Result<Place<DateTime<Utc>>> {
+    pub fn read_created(
+        &self,
+        company: CompanyId,
+        list: List,
+        text: &str,
+        field: &str,
+    ) -> Result<Place<DateTime<Utc>>> {
         let (tag, number, id) = self.read(company, text, field)?;
         self.belongs(tag, list, field)?;
         Ok(Place { key: moment(number, field)?, id })

@@ -259,9 +259,10 @@ impl Service {
         let value = new.estimated_value.as_ref().and_then(|value| value.validate("input.estimatedValue", &mut faults));
         let reference =
             new.external_reference.and_then(|reference| reference.validate("input.externalReference", &mut faults));
-        let partnership = new.partnership_id.as_deref().and_then(|id| {
-            text_id(id, NodeType::Partnership, "input.partnershipId", &mut faults).map(PartnershipId)
-        });
+        let partnership = new
+            .partnership_id
+            .as_deref()
+            .and_then(|id| text_id(id, NodeType::Partnership, "input.partnershipId", &mut faults).map(PartnershipId));
         if new.expires_at.is_some() && new.partnership_id.is_none() {
             faults.push(Fault::invalid(
                 "input.expiresAt",
@@ -285,14 +286,8 @@ impl Service {
             let initial = definition
                 .stage(&definition.initial)
                 .ok_or_else(|| Error::internal("a workflow without its initial stage"))?;
-            store::lead::insert(
-                tx.db(),
-                id,
-                store::company::next_lead_number(tx.db(), member.company).await?,
-                member,
-                tx.now,
-            )
-            .await?;
+            let serial = store::company::next_lead_number(tx.db(), member.company).await?;
+            store::lead::insert(tx.db(), id, serial, member, tx.now).await?;
             let source = Lead {
                 id,
                 company: member.company,
@@ -303,7 +298,7 @@ impl Service {
                 assignment: None,
                 template: template.id,
                 workflow: template.workflow.clone(),
-                number: String::new(),
+                number: number(serial),
                 title: title.clone(),
                 description: description.clone(),
                 lead_source: lead_source.clone(),
@@ -329,7 +324,675 @@ impl Service {
                 created_at: tx.now,
                 updated_at: tx.now,
             };
+            if let Some(reference) = &reference
+                && store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await?.is_some()
+            {
+                return Err(taken(reference).into());
+            }
+            tx.happened(vec![member.company], Some(member.id), Some(id), None, Happening::LeadCreated {});
+            let Some(partnership) = partnership else {
+                store::lead::add_view(tx.db(), &source).await?;
+                return Ok(Created { lead: source, new: true });
+            };
+            let old = Parties { mine: source, other: None };
+            let call = ActionCall {
+                asked: Asked::Share,
+                form: partnership_form(partnership),
+                prefix: "input",
+                expires_at: new.expires_at,
+                expected_version: None,
+            };
+            let decision = self.decide(member, &old, &definition, &template, &call, tx.now)?;
+            let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
+            // The lead has just come to be: its first version is the one that it is shared with.
+            let source = Lead { version: 1, ..moved.mine };
+            store::lead::add_view(tx.db(), &source).await?;
+            if let Some(passing) = &moved.passing {
+                pass_on(tx, passing).await?;
+            }
             Ok(Created { lead: source, new: true })
         })
+    }
+
+    /// The lead of that id or reference, as this transaction sees it.
+    async fn resolve(&self, tx: &Tx, member: &Member, key: &LeadKey) -> Result<LeadId> {
+        match key {
+            LeadKey::Id(id) => Ok(*id),
+            LeadKey::Reference(reference) => {
+                let mut faults = Vec::new();
+                let Some(reference) = reference.clone().validate("input.externalReference", &mut faults) else {
+                    return Err(faults.into());
+                };
+                let scope = Scope::of(member);
+                let found = store::key::lead_by_reference(tx.db(), scope, &reference.system, &reference.id).await?;
+                found.ok_or_else(|| {
+                    let message = "No lead of your company has this external reference.";
+                    Fault::new(ErrorCode::NotFound, message).at("input.externalReference").into()
+                })
+            }
+        }
+    }
+
+    /// Changes a lead's fields: what is absent stays, what is null is cleared. The content is the source's; each side
+    /// has its own owner and references.
+    ///
+    /// # Errors
+    /// Every fault of the input at once; `FORBIDDEN`, `NOT_FOUND`, `LEAD_INACTIVE`, `CONFLICT`, `DUPLICATE`.
+    pub async fn update_lead(&self, member: &Member, key: &LeadKey, change: &LeadChange) -> Result<Lead> {
+        transaction!(self, tx, {
+            let id = self.resolve(tx, member, key).await?;
+            let loaded = authorize::lead(tx, member, id, "input.leadId", Purpose::Change(WRITERS)).await?;
+            authorize::version("lead", loaded.mine.version, change.expected_version)?;
+            let loaded = self.settle(tx, loaded).await?;
+            let content = !(change.title.is_absent()
+                && change.description.is_absent()
+                && change.lead_source.is_absent()
+                && change.customer.is_absent()
+                && change.estimated_value.is_absent()
+                && change.expires_at.is_absent());
+            if content && loaded.mine.side != Side::Source {
+                return Err(Error::forbidden(
+                    "Only the company that sourced the lead changes its content; yours may set its own ownerId and \
+                     externalReference.",
+                ));
+            }
+            let mut faults = Vec::new();
+            let mut mine = loaded.mine.clone();
+            self.apply(tx, member, change, &mut mine, &mut faults).await?;
+            let reference = change
+                .external_reference
+                .clone()
+                .and_then(|reference| reference.validate("input.externalReference", &mut faults));
+            if !faults.is_empty() {
+                return Err(faults.into());
+            }
+            if let Some(reference) = &reference
+                && let Some(other) =
+                    store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await?
+                && other != id
+            {
+                return Err(taken(reference).into());
+            }
+            let changes = differences(&loaded.mine, &mine);
+            if changes.is_empty() {
+                return Ok(mine);
+            }
+            let (own, shared): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.field == "owner");
+            mine.version += 1;
+            mine.updated_at = tx.now;
+            // What is only this side's does not show on the other's.
+            let other = loaded.other.as_ref().filter(|_| !shared.is_empty()).map(|other| Lead {
+                title: mine.title.clone(),
+                description: mine.description.clone(),
+                lead_source: mine.lead_source.clone(),
+                customer: mine.customer.clone(),
+                value: mine.value,
+                expires_at: mine.expires_at,
+                on_expiry: mine.on_expiry.clone(),
+                expires_to: mine.expires_to.clone(),
+                version: other.version + 1,
+                updated_at: tx.now,
+                ..other.clone()
+            });
+            let mut audience = vec![mine.company];
+            if !own.is_empty() {
+                let happening = Happening::LeadUpdated { changes: own };
+                tx.happened(audience.clone(), Some(member.id), Some(id), None, happening);
+            }
+            if !shared.is_empty() {
+                audience.extend(other.as_ref().map(|other| other.company));
+                let happening = Happening::LeadUpdated { changes: shared };
+                tx.happened(audience, Some(member.id), Some(id), None, happening);
+            }
+            authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+            Ok(mine)
+        })
+    }
+
+    async fn apply(
+        &self,
+        tx: &Tx,
+        member: &Member,
+        change: &LeadChange,
+        lead: &mut Lead,
+        faults: &mut Vec<Fault>,
+    ) -> Result<()> {
+        let text = |patch: &Patch<String>, old: Option<String>, rules: Rules, field: &str, faults: &mut Vec<Fault>| {
+            patch.clone().checked(old, |text| rules.optional(Some(&text), field, faults))
+        };
+        match &change.title {
+            Patch::Absent => {}
+            Patch::Null => faults.push(text::missing("input.title")),
+            Patch::Value(title) => {
+                lead.title = Rules::line(TITLE_MAX).required(Some(title), "input.title", faults).unwrap_or_default();
+            }
+        }
+        let lines = Rules::lines(DESCRIPTION_MAX);
+        lead.description = text(&change.description, lead.description.take(), lines, "input.description", faults);
+        let line = Rules::line(LEAD_SOURCE_MAX);
+        lead.lead_source = text(&change.lead_source, lead.lead_source.take(), line, "input.leadSource", faults);
+        match &change.customer {
+            Patch::Absent => {}
+            Patch::Null => faults.push(text::missing("input.customer")),
+            Patch::Value(patch) => {
+                if let Some(customer) = patch.clone().apply(&lead.customer, "input.customer", faults) {
+                    lead.customer = customer;
+                }
+            }
+        }
+        lead.value =
+            change.estimated_value.clone().checked(lead.value, |value| value.validate("input.estimatedValue", faults));
+        match change.expires_at {
+            Patch::Absent => {}
+            _ if lead.expires_at.is_none() => {
+                faults.push(Fault::invalid(
+                    "input.expiresAt",
+                    "No counter runs on this lead, so it has no limit to set.",
+                ));
+            }
+            Patch::Null => {
+                lead.expires_at = None;
+                lead.on_expiry = None;
+                lead.expires_to = None;
+            }
+            Patch::Value(at) => {
+                if at <= tx.now {
+                    faults.push(Fault::invalid("input.expiresAt", "The limit must be in the future."));
+                } else if at > latest(tx.now) {
+                    faults.push(Fault::invalid("input.expiresAt", "The limit must be within the next 10 years."));
+                } else {
+                    lead.expires_at = Some(at);
+                }
+            }
+        }
+        match &change.owner_id {
+            Patch::Absent => {}
+            Patch::Null => lead.owner = None,
+            Patch::Value(id) => {
+                if let Some(id) = text_id(id, NodeType::Member, "input.ownerId", faults) {
+                    let found = store::company::members_by_ids(tx.db(), &[MemberId(id)]).await?;
+                    match found.into_iter().find(|profile| profile.company == member.company) {
+                        Some(profile) => lead.owner = Some(profile.id),
+                        None => faults.push(
+                            Fault::new(ErrorCode::NotFound, "Your company has no such member.").at("input.ownerId"),
+                        ),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes an action of the lead's workflow: every transition by a person comes through here.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `INVALID_TRANSITION`, `LEAD_EXPIRED`, `LEAD_INACTIVE`, `CONFLICT`, and the form's faults.
+    pub async fn perform(&self, member: &Member, id: LeadId, call: &ActionCall<'_>) -> Result<Lead> {
+        transaction!(self, tx, {
+            let loaded = authorize::lead(tx, member, id, "input.leadId", Purpose::Action).await?;
+            authorize::version("lead", loaded.mine.version, call.expected_version)
+                .map_err(|error| at_stage(error, &loaded.mine.stage))?;
+            let loaded = self.settle(tx, loaded).await?;
+            let definition = self.definition(&loaded.mine.workflow)?;
+            let template = store::company::templates_by_ids(tx.db(), &[loaded.mine.template]).await?;
+            let template = template.into_iter().next().ok_or_else(|| Error::internal("a lead without its template"))?;
+            let decision = self.decide(member, &loaded, &definition, &template, call, tx.now)?;
+            let moved = self.carry_out(tx, Some(member), &loaded, &decision, &definition).await?;
+            let lead = moved.mine.clone();
+            self.save(tx, loaded, moved).await?;
+            Ok(lead)
+        })
+    }
+
+    /// Asks the engine.
+    fn decide(
+        &self,
+        member: &Member,
+        parties: &Parties,
+        definition: &Definition,
+        template: &Template,
+        call: &ActionCall<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<Decision> {
+        let lead = &parties.mine;
+        let caller = caller(member, lead);
+        let facts = Facts {
+            answer_within: template.answer_within.as_ref(),
+            convert_within: template.convert_within.as_ref(),
+            expires_at_override: call.expires_at,
+            ..facts(lead)
+        };
+        let action = match call.asked {
+            Asked::Action(key) => key.to_owned(),
+            Asked::Stage(text) => {
+                let stage = engine::find_stage(definition, text).ok_or_else(|| {
+                    let names: Vec<_> = definition.stages.iter().map(|stage| stage.key.as_str()).collect();
+                    let message = format!("The workflow has no such stage; its stages are {}.", names.join(", "));
+                    Fault::invalid(format!("{}.stage", call.prefix), message).stage(lead.stage.as_str())
+                })?;
+                engine::action_to(definition, &facts, stage, caller, now)?.key.clone()
+            }
+            Asked::Share => {
+                let stage = engine::as_of(definition, &facts, now);
+                let passes =
+                    || definition.actions.iter().filter(|action| action.effects.contains(&Effect::NewAssignment));
+                let found = passes().find(|action| action.from.contains(&stage.key)).or_else(|| passes().last());
+                let found = found.ok_or_else(|| {
+                    Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are not shared.")
+                        .stage(lead.stage.as_str())
+                })?;
+                found.key.clone()
+            }
+        };
+        // What the form says of the owning input's other parts is no part of it.
+        let form = Form { values: &call.form, prefix: call.prefix };
+        Ok(engine::decide(definition, &facts, caller, &action, &form, now)?)
+    }
+
+    /// Works out what a decision makes of both views, and does what it entails besides: opportunities, events.
+    async fn carry_out(
+        &self,
+        tx: &mut Tx,
+        member: Option<&Member>,
+        old: &Parties,
+        decision: &Decision,
+        definition: &Definition,
+    ) -> Result<Moved> {
+        let now = tx.now;
+        let mut mine = old.mine.clone();
+        let mut other = old.other.clone();
+        let mut partnership = None;
+        let mut ends = false;
+        let mut opportunity = None;
+        each(&mut mine, &mut other, |view| {
+            view.stage.clone_from(&decision.to.key);
+            view.stage_kind = decision.to.kind;
+            view.version += 1;
+            view.updated_at = now;
+        });
+        for change in &decision.changes {
+            match change {
+                Change::Date(date, at) => each(&mut mine, &mut other, |view| view.record(*date, *at)),
+                Change::StartCounter(at, then) => {
+                    let to = definition.action(then).map(|action| action.to.clone());
+                    each(&mut mine, &mut other, |view| {
+                        view.expires_at = Some(*at);
+                        view.on_expiry = Some(then.clone());
+                        view.expires_to.clone_from(&to);
+                    });
+                }
+                Change::StopCounter => each(&mut mine, &mut other, stop_counter),
+                Change::Archived(archived) => each(&mut mine, &mut other, |view| view.archived = *archived),
+                Change::Reason(reason) => each(&mut mine, &mut other, |view| view.reason.clone_from(reason)),
+                Change::LinkOpportunity(id) => opportunity = Some(Deal::Existing(id)),
+                Change::CreateOpportunity(form) => opportunity = Some(Deal::New(form)),
+                Change::EndAssignment => ends = true,
+                Change::NewAssignment(id) => partnership = Some(id),
+                Change::Value(_) | Change::CloseDate(_) => {
+                    return Err(Error::internal("a lead's workflow changes an opportunity's value"));
+                }
+            }
+        }
+        if let (Some(deal), Some(member)) = (opportunity, member) {
+            let id = self.link(tx, member, &mine, other.as_ref(), deal).await?;
+            each(&mut mine, &mut other, |view| view.opportunity = Some(id));
+        }
+        if mine.side == Side::Receiver && mine.owner.is_none() {
+            mine.owner = member.map(|member| member.id);
+        }
+        let mut passing = None;
+        if let (Some(partnership), Some(member)) = (partnership, member) {
+            let new = self.receiver_of(tx, member, &old.mine, partnership).await?;
+            other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
+            mine.start_over();
+            mine.receiver = Some(new.receiver);
+            mine.partnership = Some(new.partnership);
+            mine.assignment = Some(new.assignment);
+            passing = Some(Passing {
+                view: Lead {
+                    company: new.receiver,
+                    side: Side::Receiver,
+                    owner: None,
+                    version: 1,
+                    created_at: now,
+                    ..mine.clone()
+                },
+                partnership: new.partnership,
+                assignment: new.assignment,
+            });
+        } else if ends {
+            mine.assignment = None;
+            if let Some(other) = &mut other {
+                other.ended_at = Some(now);
+            }
+        }
+        let reason = mine.reason.clone().filter(|_| decision.changes.iter().any(|c| matches!(c, Change::Reason(_))));
+        let mut audience = vec![mine.company];
+        if passing.is_none() {
+            audience.extend(other.as_ref().map(|other| other.company));
+        }
+        let happening = Happening::LeadStageChanged {
+            from: Some(decision.from.clone()),
+            to: decision.to.clone(),
+            action: decision.action.clone(),
+            reason,
+        };
+        let actor = member.map(|member| member.id);
+        tx.happened(audience, actor, Some(mine.id), None, happening);
+        if let Some(passing) = &passing {
+            let happening = Happening::LeadShared { partnership: passing.partnership };
+            tx.happened(vec![mine.company, passing.view.company], actor, Some(mine.id), None, happening);
+        }
+        Ok(Moved { mine, other, passing })
+    }
+
+    async fn save(&self, tx: &Tx, loaded: Authorized<Parties>, moved: Moved) -> Result<Authorized<Parties>> {
+        // The outcome belongs to the assignment that the decision found, not to one that it began.
+        let receiver = if loaded.mine.side == Side::Receiver { Some(&moved.mine) } else { moved.other.as_ref() };
+        if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
+            store::lead::update_assignment(tx.db(), assignment, receiver, tx.now).await?;
+        }
+        let saved = authorize::save_lead(tx, loaded, &moved.mine, moved.other.as_ref()).await?;
+        if let Some(passing) = &moved.passing {
+            pass_on(tx, passing).await?;
+        }
+        Ok(saved)
+    }
+
+    /// Records the expiry of a lead whose limit has passed, before anything else is done to it.
+    pub(super) async fn settle(&self, tx: &mut Tx, loaded: Authorized<Parties>) -> Result<Authorized<Parties>> {
+        let lead = &loaded.mine;
+        let (true, Some(action)) = (lead.expired_by(tx.now), lead.on_expiry.as_deref()) else { return Ok(loaded) };
+        let definition = self.definition(&lead.workflow)?;
+        let form = Form { values: &Map::new(), prefix: "" };
+        let decision = engine::decide(&definition, &facts(lead), Caller::System, action, &form, tx.now)?;
+        let moved = self.carry_out(tx, None, &loaded, &decision, &definition).await?;
+        self.save(tx, loaded, moved).await
+    }
+
+    /// Records the expiry of up to `limit` leads whose limit has passed, the longest overdue first; returns how many.
+    pub async fn expire_due(&self, limit: u64) -> Result<u64> {
+        let mut expired = 0;
+        for (id, source) in store::lead::due(self.db().read(), self.now(), limit).await? {
+            expired += transaction!(self, tx, {
+                let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), id).await? else {
+                    return Ok(0);
+                };
+                let due = loaded.mine.expired_by(tx.now);
+                self.settle(tx, loaded).await?;
+                Ok(u64::from(due))
+            })?;
+        }
+        Ok(expired)
+    }
+
+    async fn lead_template(&self, tx: &Tx, member: &Member, key: Option<&str>) -> Result<Template> {
+        self.template_for(tx, member, Subject::Lead, key).await
+    }
+
+    pub(super) async fn template_for(
+        &self,
+        tx: &Tx,
+        member: &Member,
+        subject: Subject,
+        key: Option<&str>,
+    ) -> Result<Template> {
+        let templates = store::company::templates(tx.db(), Scope::of(member)).await?;
+        let mut fitting = templates.into_iter().filter(|template| template.subject == subject);
+        match key {
+            None => fitting.find(|template| template.is_default).ok_or_else(|| {
+                Fault::required("input.templateKey", "Your company has no default template; name one.").into()
+            }),
+            Some(key) => {
+                let (found, others): (Vec<_>, Vec<_>) = fitting.partition(|template| template.key == key);
+                found.into_iter().next().ok_or_else(|| {
+                    let keys: Vec<_> = others.iter().map(|template| template.key.as_str()).collect();
+                    let message = format!("Your company has no such template; it has {}.", keys.join(", "));
+                    Fault::new(ErrorCode::NotFound, message).at("input.templateKey").into()
+                })
+            }
+        }
+    }
+
+    /// Who a lead is passed to across a partnership of the caller's company.
+    async fn receiver_of(&self, tx: &Tx, member: &Member, lead: &Lead, id: &str) -> Result<NewReceiver> {
+        const FIELD: &str = "input.partnershipId";
+        let mut faults = Vec::new();
+        let Some(id) = text_id(id, NodeType::Partnership, FIELD, &mut faults) else { return Err(faults.into()) };
+        let partnership = store::company::hold_partnership(tx.db(), Scope::of(member), PartnershipId(id)).await?;
+        let partnership =
+            partnership.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such partnership.").at(FIELD))?;
+        if partnership.state != PartnershipState::Active {
+            let message =
+                format!("This partnership is {}; leads are shared across an ACTIVE one.", partnership.state.as_str());
+            return Err(Fault::invalid(FIELD, message).into());
+        }
+        let receiver = partnership.counterpart(member.company);
+        if lead.assignment.is_some() && lead.partnership == Some(partnership.id) {
+            return Err(
+                Fault::invalid(FIELD, "The lead is with this partner already: pass it on to another one.").into()
+            );
+        }
+        Ok(NewReceiver { receiver, partnership: partnership.id, assignment: tx.fresh() })
+    }
+
+    /// Links the opportunity that a lead became, and shows it to the other side.
+    async fn link(
+        &self,
+        tx: &mut Tx,
+        member: &Member,
+        lead: &Lead,
+        other: Option<&Lead>,
+        deal: Deal<'_>,
+    ) -> Result<OpportunityId> {
+        let id = match deal {
+            Deal::New(form) => {
+                let mut faults = Vec::new();
+                let new = NewOpportunity::from_form(form, "input.opportunity", &mut faults);
+                if !faults.is_empty() {
+                    return Err(faults.into());
+                }
+                let new = NewOpportunity {
+                    name: new.name.or_else(|| Some(lead.title.clone())),
+                    value: new.value.or(lead.value),
+                    description: new.description.or_else(|| lead.description.clone()),
+                    ..new
+                };
+                self.insert_opportunity(tx, member, new).await?.id
+            }
+            Deal::Existing(id) => {
+                const FIELD: &str = "input.opportunityId";
+                let mut faults = Vec::new();
+                let Some(id) = text_id(id, NodeType::Opportunity, FIELD, &mut faults) else {
+                    return Err(faults.into());
+                };
+                let views = authorize::opportunity(tx, member, OpportunityId(id), FIELD).await?;
+                if views[0].side != Side::Receiver {
+                    return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
+                }
+                views[0].id
+            }
+        };
+        if let Some(other) = other {
+            self.show_opportunity(tx, member, id, other.company).await?;
+        }
+        Ok(id)
+    }
+}
+
+enum Deal<'a> {
+    Existing(&'a str),
+    New(&'a Map<String, Value>),
+}
+
+struct NewReceiver {
+    receiver: crate::domain::id::CompanyId,
+    partnership: PartnershipId,
+    assignment: AssignmentId,
+}
+
+/// What became of a lead: both views as they are to be saved, and a new receiver's, where it was passed on.
+struct Moved {
+    mine: Lead,
+    other: Option<Lead>,
+    passing: Option<Passing>,
+}
+
+struct Passing {
+    view: Lead,
+    partnership: PartnershipId,
+    assignment: AssignmentId,
+}
+
+async fn pass_on(tx: &Tx, passing: &Passing) -> Result<()> {
+    store::lead::insert_assignment(tx.db(), passing.assignment, &passing.view, passing.partnership, tx.now).await?;
+    store::lead::insert_view(tx.db(), &passing.view).await
+}
+
+fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {
+    change(mine);
+    if let Some(other) = other {
+        change(other);
+    }
+}
+
+fn stop_counter(view: &mut Lead) {
+    view.expires_at = None;
+    view.on_expiry = None;
+    view.expires_to = None;
+}
+
+/// The earlier receiver's view as it stays when the lead is passed on: a lead that was still unanswered is withdrawn
+/// for it, and it hears of that; of an outcome of its own it has heard.
+fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition) -> Lead {
+    let mut frozen = earlier.clone();
+    let withdrawal = definition
+        .actions
+        .iter()
+        .find(|action| action.effects.contains(&Effect::EndAssignment) && action.from.contains(&earlier.stage));
+    let stages = withdrawal.and_then(|action| {
+        Some((action, definition.stage(&earlier.stage)?.clone(), definition.stage(&action.to)?.clone()))
+    });
+    if let Some((action, from, to)) = stages {
+        frozen.stage.clone_from(&to.key);
+        frozen.stage_kind = to.kind;
+        let happening = Happening::LeadStageChanged { from: Some(from), to, action: action.key.clone(), reason: None };
+        tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
+    }
+    stop_counter(&mut frozen);
+    frozen.version += 1;
+    frozen.updated_at = tx.now;
+    frozen.ended_at = Some(tx.now);
+    frozen
+}
+
+/// What the engine needs to know of a lead; without the template's limits, which only a decision needs.
+fn facts(lead: &Lead) -> Facts<'_> {
+    Facts {
+        stage: &lead.stage,
+        expires_at: lead.expires_at,
+        on_expiry: lead.on_expiry.as_deref(),
+        active: lead.active,
+        answer_within: None,
+        convert_within: None,
+        expires_at_override: None,
+    }
+}
+
+fn caller<'a>(member: &'a Member, lead: &Lead) -> Caller<'a> {
+    Caller::Member { side: lead.side, roles: &member.roles, owner: lead.owner == Some(member.id) }
+}
+
+/// The form of an action that passes a lead on.
+pub fn partnership_form(id: PartnershipId) -> Map<String, Value> {
+    let id = global_id::encode(NodeType::Partnership, id.0);
+    Map::from_iter([("partnershipId".to_owned(), Value::String(id))])
+}
+
+pub(super) fn text_id(text: &str, kind: NodeType, field: &str, faults: &mut Vec<Fault>) -> Option<Uuid> {
+    global_id::expect(text, kind).map_err(|message| faults.push(Fault::invalid(field, message))).ok()
+}
+
+fn at_stage(error: Error, stage: &str) -> Error {
+    match error {
+        Error::Faults(faults) => Error::Faults(faults.into_iter().map(|fault| fault.stage(stage)).collect()),
+        Error::Internal(_) => error,
+    }
+}
+
+fn taken(reference: &ExternalReference) -> Fault {
+    let message = format!(
+        "Your company has a lead with the reference {} of {} already.",
+        text::excerpt(&reference.id),
+        reference.system
+    );
+    Fault::new(ErrorCode::Duplicate, message).at("input.externalReference")
+}
+
+/// What changed between two states of a lead, field by field.
+fn differences(old: &Lead, new: &Lead) -> Vec<FieldChange> {
+    type Read = fn(&Lead) -> Option<String>;
+    const FIELDS: &[(&str, Read)] = &[
+        ("title", |l| Some(l.title.clone())),
+        ("description", |l| l.description.clone()),
+        ("leadSource", |l| l.lead_source.clone()),
+        ("estimatedValue", |l| l.value.map(|value| format!("{value} {}", value.currency()))),
+        ("expiresAt", |l| l.expires_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))),
+        ("owner", |l| l.owner.map(|id| global_id::encode(NodeType::Member, id.0))),
+    ];
+    const CUSTOMER: &[(&str, fn(&Customer) -> Option<String>)] = &[
+        ("customer.company", |c| Some(c.company.clone())),
+        ("customer.website", |c| c.website.clone()),
+        ("customer.industry", |c| c.industry.clone()),
+        ("customer.employees", |c| c.employees.map(|n| n.to_string())),
+        ("customer.address.street", |c| c.address.street.clone()),
+        ("customer.address.city", |c| c.address.city.clone()),
+        ("customer.address.region", |c| c.address.region.clone()),
+        ("customer.address.postalCode", |c| c.address.postal_code.clone()),
+        ("customer.address.country", |c| c.address.country.clone()),
+        ("customer.contact.firstName", |c| c.contact.first_name.clone()),
+        ("customer.contact.lastName", |c| c.contact.last_name.clone()),
+        ("customer.contact.jobTitle", |c| c.contact.job_title.clone()),
+        ("customer.contact.email", |c| c.contact.email.clone()),
+        ("customer.contact.phone", |c| c.contact.phone.as_ref().map(|phone| phone.e164.clone())),
+    ];
+    let own = FIELDS.iter().filter_map(|(field, read)| FieldChange::of(field, read(old), read(new)));
+    let customer =
+        CUSTOMER.iter().filter_map(|(field, read)| FieldChange::of(field, read(&old.customer), read(&new.customer)));
+    own.chain(customer).collect()
+}
+
+/// A digest of a call's content, by which a repetition is told from another call with the same key.
+pub(super) fn fingerprint(content: &impl std::fmt::Debug) -> Vec<u8> {
+    Sha256::digest(format!("{content:?}")).to_vec()
+}
+
+/// The longest idempotency key, in characters.
+pub const IDEMPOTENCY_KEY_MAX: usize = 200;
+
+pub(super) fn idempotency(key: Option<&str>, faults: &mut Vec<Fault>) -> Option<String> {
+    let key = key?;
+    Rules::line(IDEMPOTENCY_KEY_MAX).required(Some(key), "input.idempotencyKey", faults)
+}
+
+/// Claims an idempotency key; returns the id of an earlier call's result.
+pub(super) async fn claim(
+    tx: &Tx,
+    member: &Member,
+    key: &str,
+    operation: &str,
+    fingerprint: &[u8],
+    result: Uuid,
+) -> Result<Option<Uuid>> {
+    let claim = store::key::claim(tx.db(), Scope::of(member), key, operation, fingerprint, result, tx.now).await?;
+    match claim {
+        Claim::New => Ok(None),
+        Claim::Same(earlier) => Ok(Some(earlier)),
+        Claim::Other => Err(Fault::new(
+            ErrorCode::Duplicate,
+            "This idempotency key was used for a call with other content. Use a new key for a new call.",
+        )
+        .at("input.idempotencyKey")
+        .into()),
     }
 }

@@ -51,18 +51,14 @@ impl Service {
         {
             return Ok(known.member.clone());
         }
-        let refused = || Error::new(ErrorCode::Unauthenticated, "The token names a company that is not registered here.");
+        let refused =
+            || Error::new(ErrorCode::Unauthenticated, "The token names a company that is not registered here.");
         if !is_slug(&key.0) {
             return Err(refused());
         }
         let company = store::company::by_slug(self.db.read(), &key.0).await?.ok_or_else(refused)?;
-        let mut profile = Profile {
-            id: self.fresh(),
-            company: company.id,
-            name,
-            email: bearer.email,
-            roles: roles.clone(),
-        };
+        let mut profile =
+            Profile { id: self.fresh(), company: company.id, name, email: bearer.email, roles: roles.clone() };
         let recorded = store::company::member_by_subject(self.db.read(), company.id, &key.1).await?;
         profile.id = match recorded {
             Some(recorded) if recorded == (Profile { id: recorded.id, ..profile.clone() }) => recorded.id,

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 use cosell_entity::{company, company_feed, company_sequence, installation, member, partnership, template};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
@@ -81,7 +82,13 @@ pub async fn by_slug(db: &impl ConnectionTrait, slug: &str) -> Result<Option<Com
 /// The companies of those ids. For what is already known to be in the caller's sight.
 pub async fn by_ids(db: &impl ConnectionTrait, ids: &[CompanyId]) -> Result<Vec<Company>> {
     let ids = ids.iter().map(|id| id.0);
-    Ok(company::Entity::find().filter(company::Column::Id.is_in(ids)).all(db).await?.into_iter().map(company_of).collect())
+    Ok(company::Entity::find()
+        .filter(company::Column::Id.is_in(ids))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(company_of)
+        .collect())
 }
 
 /// Every company, for the operator.
@@ -153,7 +160,13 @@ pub async fn member_by_subject(
 /// The members of those ids. For what is already known to be in the caller's sight.
 pub async fn members_by_ids(db: &impl ConnectionTrait, ids: &[MemberId]) -> Result<Vec<Profile>> {
     let ids = ids.iter().map(|id| id.0);
-    Ok(member::Entity::find().filter(member::Column::Id.is_in(ids)).all(db).await?.into_iter().map(profile_of).collect())
+    Ok(member::Entity::find()
+        .filter(member::Column::Id.is_in(ids))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(profile_of)
+        .collect())
 }
 
 /// The members of the caller's own company.
@@ -232,8 +245,7 @@ pub async fn lock_partnership(
     scope: Scope,
     id: PartnershipId,
 ) -> Result<Option<Partnership>> {
-    let row =
-        partnership::Entity::find_by_id(id.0).filter(in_partnership(scope)).lock_exclusive().one(db).await?;
+    let row = partnership::Entity::find_by_id(id.0).filter(in_partnership(scope)).lock_exclusive().one(db).await?;
     row.map(partnership_of).transpose()
 }
 

@@ -9,10 +9,7 @@ use uuid::Uuid;
 
 use super::scope::Scope;
 use crate::{
-    domain::{
-        id::LeadId,
-        reference::ExternalReference,
-    },
+    domain::{id::LeadId, reference::ExternalReference},
     error::{Error, Result},
 };
 
@@ -66,10 +63,8 @@ pub async fn claim(
 
 /// Forgets the keys that were claimed before `limit`.
 pub async fn forget(db: &impl ConnectionTrait, limit: DateTime<Utc>) -> Result<u64> {
-    let done = idempotency_key::Entity::delete_many()
-        .filter(idempotency_key::Column::CreatedAt.lt(limit))
-        .exec(db)
-        .await?;
+    let done =
+        idempotency_key::Entity::delete_many().filter(idempotency_key::Column::CreatedAt.lt(limit)).exec(db).await?;
     Ok(done.rows_affected)
 }
 
@@ -107,9 +102,8 @@ pub async fn lead_by_reference(
     system: &str,
     id: &str,
 ) -> Result<Option<LeadId>> {
-    let row = external_reference::Entity::find_by_id((scope.company().0, system.to_owned(), id.to_owned()))
-        .one(db)
-        .await?;
+    let row =
+        external_reference::Entity::find_by_id((scope.company().0, system.to_owned(), id.to_owned())).one(db).await?;
     Ok(row.map(|row| LeadId(row.lead_id)))
 }
 

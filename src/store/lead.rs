@@ -3,8 +3,10 @@
 use chrono::{DateTime, Utc};
 use cosell_entity::{assignment, lead, lead_view};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    Iterable, ModelTrait, QueryFilter, QueryOrder, QuerySelect, Value,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
+    QueryOrder, QuerySelect, Value,
     sea_query::{Expr, ExprTrait, LikeExpr, Query},
 };
 
@@ -26,14 +28,9 @@ use crate::{
     error::{Error, Result},
 };
 
-fn side_of(text: &str) -> Result<Side> {
-    [Side::Source, Side::Receiver]
-        .into_iter()
-        .find(|side| side.as_str() == text)
-        .ok_or_else(|| unknown("side", text))
+pub(super) fn side_of(text: &str) -> Result<Side> {
+    [Side::Source, Side::Receiver].into_iter().find(|side| side.as_str() == text).ok_or_else(|| unknown("side", text))
 }
-
-pub(super) use side_of as parse_side;
 
 pub(super) fn stage_kind_of(text: &str) -> Result<StageKind> {
     StageKind::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| unknown("stage kind", text))
@@ -252,9 +249,8 @@ impl LeadFilter {
         use lead_view::Column as C;
         // A lead past its limit is expired for every caller, whether or not that has been recorded.
         let due = || Condition::all().add(C::ExpiresAt.lte(now)).add(C::EndedAt.is_null());
-        let not_due = || {
-            Condition::any().add(C::ExpiresAt.is_null()).add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null())
-        };
+        let not_due =
+            || Condition::any().add(C::ExpiresAt.is_null()).add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null());
         let mut all = Condition::all();
         if let Some(stages) = &self.stages {
             all = all.add(
@@ -342,11 +338,8 @@ pub async fn by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[LeadId]) -> 
 
 /// The company's view of a lead.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, id: LeadId) -> Result<Option<Lead>> {
-    let row = lead_view::Entity::find()
-        .filter(scope.leads())
-        .filter(lead_view::Column::LeadId.eq(id.0))
-        .one(db)
-        .await?;
+    let row =
+        lead_view::Entity::find().filter(scope.leads()).filter(lead_view::Column::LeadId.eq(id.0)).one(db).await?;
     row.map(lead_of).transpose()
 }
 
@@ -400,9 +393,10 @@ pub async fn lock(db: &impl ConnectionTrait, scope: Scope, id: LeadId) -> Result
             .all(db)
             .await?;
         let leads = rows.into_iter().map(lead_of).collect::<Result<Vec<_>>>()?;
-        let complete = leads.iter().find(|lead| lead.side == Side::Source).is_some_and(|source| {
-            source.assignment.is_some() == leads.iter().any(|lead| lead.side == Side::Receiver)
-        });
+        let complete = leads
+            .iter()
+            .find(|lead| lead.side == Side::Source)
+            .is_some_and(|source| source.assignment.is_some() == leads.iter().any(|lead| lead.side == Side::Receiver));
         let (mine, others): (Vec<_>, Vec<_>) = leads.into_iter().partition(|lead| lead.company == scope.company());
         let Some(mine) = mine.into_iter().next() else { return Ok(None) };
         if complete {

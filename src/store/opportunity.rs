@@ -3,13 +3,15 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use cosell_entity::{opportunity, opportunity_view};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable,
-    ModelTrait, QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 
 use super::{
-    lead::{money_of, parse_side, stage_kind_of},
+    lead::{money_of, side_of, stage_kind_of},
     page::{Slice, Window},
     scope::Scope,
     unknown,
@@ -31,7 +33,7 @@ fn opportunity_of(row: opportunity_view::Model) -> Result<Opportunity> {
     Ok(Opportunity {
         id: OpportunityId(row.opportunity_id),
         company: CompanyId(row.company_id),
-        side: parse_side(&row.side)?,
+        side: side_of(&row.side)?,
         template: TemplateId(row.template_id),
         workflow: WorkflowRef { key: row.workflow_key, version: row.workflow_version },
         name: row.name,
@@ -162,12 +164,7 @@ pub async fn lock(db: &impl ConnectionTrait, scope: Scope, id: OpportunityId) ->
 }
 
 /// Adds an opportunity's identity.
-pub async fn insert(
-    db: &impl ConnectionTrait,
-    id: OpportunityId,
-    creator: &Member,
-    now: DateTime<Utc>,
-) -> Result<()> {
+pub async fn insert(db: &impl ConnectionTrait, id: OpportunityId, creator: &Member, now: DateTime<Utc>) -> Result<()> {
     let row = opportunity::ActiveModel {
         id: Set(id.0),
         company_id: Set(creator.company.0),

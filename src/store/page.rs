@@ -67,9 +67,6 @@ impl<K: Clone + Into<Value>> Window<K> {
             }
         }
         let order = if self.descending == self.last { Order::Asc } else { Order::Desc };
-        select
-            .order_by(Expr::col(key), order.clone())
-            .order_by(Expr::col(id), order)
-            .limit(self.limit + 1)
+        select.order_by(Expr::col(key), order.clone()).order_by(Expr::col(id), order).limit(self.limit + 1)
     }
 }

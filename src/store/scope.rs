@@ -48,9 +48,7 @@ impl Scope {
         let id = self.company.0;
         let party = Condition::any().add(C::SourceId.eq(id)).add(C::ReceiverId.eq(id));
         Condition::all().add(C::RemovedAt.is_null()).add(
-            Condition::any()
-                .add(C::CompanyId.eq(id))
-                .add(Condition::all().add(C::Visibility.eq("SHARED")).add(party)),
+            Condition::any().add(C::CompanyId.eq(id)).add(Condition::all().add(C::Visibility.eq("SHARED")).add(party)),
         )
     }
 

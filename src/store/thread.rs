@@ -6,8 +6,7 @@ use chrono::{DateTime, Utc};
 use cosell_entity::{comment, task};
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QueryResult, QuerySelect, Statement, Value,
-    sea_query::{Expr, ExprTrait},
+    QueryResult, QuerySelect, Statement, Value, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -159,11 +158,7 @@ pub async fn comments(
 /// How many comments of the lead the company may read.
 pub async fn count_comments(db: &impl ConnectionTrait, scope: Scope, lead: LeadId) -> Result<u64> {
     use sea_orm::PaginatorTrait;
-    Ok(comment::Entity::find()
-        .filter(scope.comments())
-        .filter(comment::Column::LeadId.eq(lead.0))
-        .count(db)
-        .await?)
+    Ok(comment::Entity::find().filter(scope.comments()).filter(comment::Column::LeadId.eq(lead.0)).count(db).await?)
 }
 
 /// The first or last entries of each lead's thread, with their authors, in one statement for all the leads.
@@ -279,11 +274,7 @@ async fn of_leads(
 }
 
 /// How many open tasks each lead has that the company may read, in one statement.
-pub async fn open_tasks(
-    db: &impl ConnectionTrait,
-    scope: Scope,
-    leads: &[LeadId],
-) -> Result<HashMap<LeadId, i64>> {
+pub async fn open_tasks(db: &impl ConnectionTrait, scope: Scope, leads: &[LeadId]) -> Result<HashMap<LeadId, i64>> {
     let rows = task::Entity::find()
         .filter(scope.tasks())
         .filter(task::Column::LeadId.is_in(leads.iter().map(|id| id.0)))
@@ -414,9 +405,7 @@ pub async fn tasks(
     let mut rows = Vec::new();
     let sides: &[Condition] = &match filter.lead {
         Some(lead) => vec![Condition::all().add(C::LeadId.eq(lead.0))],
-        None => [C::SourceId, C::ReceiverId]
-            .map(|side| Condition::all().add(side.eq(scope.company().0)))
-            .to_vec(),
+        None => [C::SourceId, C::ReceiverId].map(|side| Condition::all().add(side.eq(scope.company().0))).to_vec(),
     };
     for side in sides {
         let select = task::Entity::find().filter(side.clone()).filter(scope.tasks()).filter(all.clone());
@@ -429,4 +418,3 @@ pub async fn tasks(
     let rows = rows.into_iter().map(task_of).collect::<Result<Vec<_>>>()?;
     Ok(Slice::cut(rows, window.limit, window.last))
 }
-

@@ -1,0 +1,90 @@
+//! The company's log, read.
+
+use chrono::{DateTime, Utc};
+
+use super::Service;
+use crate::{
+    domain::{
+        actor::Member,
+        event::Event,
+        id::{CompanyId, EventId, LeadId, MemberId},
+        page::{Page, PageRequest},
+    },
+    error::Result,
+    store::{
+        self,
+        log::{EventFilter, LogWindow},
+        scope::Scope,
+    },
+};
+
+/// Which events are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ActivityFilter {
+    /// About this lead.
+    pub lead: Option<LeadId>,
+    /// Of these kinds, by the name of [`crate::domain::event::Happening`]'s variant in the log.
+    pub kinds: Option<Vec<&'static str>>,
+    /// Done by this member.
+    pub actor: Option<MemberId>,
+    /// At this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Before this time.
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Service {
+    /// A page of the caller's company's log, the newest first.
+    pub async fn activity(&self, member: &Member, filter: ActivityFilter, page: PageRequest) -> Result<Page<Event>> {
+        let bounds = page.bounds()?;
+        let place = |text: Option<&String>, field| {
+            text.map(|text| self.cursors().read_log(member.company, text, field)).transpose()
+        };
+        // The newest stands first, so what comes after an entry has a lower position.
+        let below = place(page.after.as_ref(), "after")?;
+        let above = place(page.before.as_ref(), "before")?;
+        let window = LogWindow { limit: bounds.limit, above, below, descending: true, last: bounds.last };
+        let filter = EventFilter {
+            lead: filter.lead,
+            kinds: filter.kinds,
+            actor: filter.actor,
+            since: filter.since,
+            until: filter.until,
+        };
+        let slice = store::log::events(self.db().read(), Scope::of(member), &filter, window).await?;
+        let edges = slice.items.into_iter().map(|event| (self.cursors().log(member.company, event.position), event));
+        Ok(Page::new(edges.collect(), slice.more, bounds.last, below.is_some(), above.is_some()))
+    }
+
+    /// An entry of the caller's company's log.
+    pub async fn event(&self, member: &Member, id: EventId) -> Result<Option<Event>> {
+        store::log::event(self.db().read(), Scope::of(member), id).await
+    }
+
+    /// Entries of a company's log above a position, in their order. For the feed.
+    pub async fn log_above(&self, company: CompanyId, position: i64, limit: u64) -> Result<Vec<Event>> {
+        let window = LogWindow { limit, above: Some(position), below: None, descending: false, last: false };
+        let scope = Scope::system(company);
+        Ok(store::log::events(self.db().read(), scope, &EventFilter::default(), window).await?.items)
+    }
+
+    /// The last positions of companies' logs. For the feed.
+    pub async fn log_heads(&self, companies: &[CompanyId]) -> Result<Vec<(CompanyId, i64)>> {
+        store::log::heads(self.db().read(), companies).await
+    }
+
+    /// Where the company's log stands at a cursor: an entry's own, or that of a comment in the lead's thread.
+    pub async fn position_at(&self, member: &Member, lead: Option<LeadId>, cursor: &str) -> Result<i64> {
+        let Some(lead) = lead else { return self.cursors().read_log(member.company, cursor, "after") };
+        match self.cursors().read_log_or_comment(member.company, cursor, "after")? {
+            Ok(position) => Ok(position),
+            Err(comment) => {
+                let scope = Scope::of(member);
+                let found = store::log::position_of(self.db().read(), scope, lead, comment, "COMMENT_ADDED").await?;
+                found.ok_or_else(|| {
+                    crate::error::Fault::invalid("after", "This cursor is not of a comment of this lead.").into()
+                })
+            }
+        }
+    }
+}
