@@ -21,6 +21,7 @@ use super::{Close, writer};
 use crate::error::{ErrorCode, Fault};
 use crate::http::answer::{self, RequestId};
 use crate::http::auth::{AuthError, strip_bearer};
+use crate::http::nulls::Plan;
 use crate::http::operation::{self, Broken, Params};
 use crate::http::{App, Refusal, Viewer};
 
@@ -353,15 +354,16 @@ impl<E: Executor> Operation<E> {
     }
 
     async fn execute(&self, params: Params, id: RequestId) -> Over {
-        let ready = match operation::ready(&self.app, &self.viewer, params, id) {
+        let mut ready = match operation::ready(&self.app, &self.viewer, params, id) {
             Ok(ready) => ready,
-            Err(response) => return Over::Error(answer::finish(*response, id).errors().to_vec()),
+            Err(response) => return Over::Error(answer::finish(*response, &Plan::default(), id).errors().to_vec()),
         };
+        let plan = std::mem::take(&mut ready.plan);
         if !ready.is_subscription() {
             return match ready.execute(self.app.config.limits.request_timeout, id).await {
                 Err(broken) => Over::Error(vec![broken.error(id)]),
                 Ok(response) => {
-                    let finished = answer::finish(response, id);
+                    let finished = answer::finish(response, &plan, id);
                     if finished.request_error {
                         return Over::Error(finished.errors().to_vec());
                     }
@@ -372,7 +374,7 @@ impl<E: Executor> Operation<E> {
         let mut stream = ready.stream();
         let mut first = true;
         while let Some(response) = stream.next().await {
-            let finished = answer::finish(response, id);
+            let finished = answer::finish(response, &plan, id);
             if finished.request_error {
                 return Over::Error(finished.errors().to_vec());
             }
