@@ -14,6 +14,7 @@ use super::guard::{self, Shape};
 use super::nulls::Plan;
 use super::{App, Viewer, internal};
 use crate::error::{ErrorCode, Fault};
+use crate::feed::Started;
 
 /// The parameters of an operation, by the GraphQL-over-HTTP specification; others are ignored.
 #[derive(Debug)]
@@ -157,8 +158,8 @@ impl<E: Executor> Ready<E> {
         }
     }
 
-    /// Starts a subscription.
-    pub(super) fn stream(self) -> futures_util::stream::BoxStream<'static, Response> {
-        self.executor.execute_stream(self.request, None)
+    /// Starts a subscription; its resolver tells when its start is fixed.
+    pub(super) fn stream(self, started: Started) -> futures_util::stream::BoxStream<'static, Response> {
+        self.executor.execute_stream(self.request.data(started), None)
     }
 }
