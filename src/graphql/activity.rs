@@ -101,7 +101,7 @@ macro_rules! kinds {
         #[Object]
         impl $name {
             /// Its global id, the same in both companies' logs.
-            async fn id(&self) -> ID {
+            pub async fn id(&self) -> ID {
                 super::id(NodeType::Activity, self.0.id.0)
             }
 

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, ID, Interface, Result};
 
 use super::{
-    activity::Activity,
+    activity::{
+        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadCreated, LeadShared, LeadStageChanged,
+        LeadTemplateUpdated, LeadUpdated, OpportunityCreated, OpportunityStageChanged, OpportunityUpdated,
+        PartnershipChanged, TaskChanged,
+    },
     comment::Comment,
     company::{Company, LeadTemplate, Member, Partnership},
     error::{Reply, written},
@@ -45,6 +49,32 @@ pub enum Node {
     LeadTemplate(LeadTemplate),
     /// One thing that happened.
     Activity(Activity),
+    /// `LeadCreated`, which is an Activity and so a Node too.
+    LeadCreated(LeadCreated),
+    /// `LeadShared`, which is an Activity and so a Node too.
+    LeadShared(LeadShared),
+    /// `LeadStageChanged`, which is an Activity and so a Node too.
+    LeadStageChanged(LeadStageChanged),
+    /// `LeadUpdated`, which is an Activity and so a Node too.
+    LeadUpdated(LeadUpdated),
+    /// `CommentAdded`, which is an Activity and so a Node too.
+    CommentAdded(CommentAdded),
+    /// `CommentEdited`, which is an Activity and so a Node too.
+    CommentEdited(CommentEdited),
+    /// `CommentRemoved`, which is an Activity and so a Node too.
+    CommentRemoved(CommentRemoved),
+    /// `TaskChanged`, which is an Activity and so a Node too.
+    TaskChanged(TaskChanged),
+    /// `OpportunityCreated`, which is an Activity and so a Node too.
+    OpportunityCreated(OpportunityCreated),
+    /// `OpportunityStageChanged`, which is an Activity and so a Node too.
+    OpportunityStageChanged(OpportunityStageChanged),
+    /// `OpportunityUpdated`, which is an Activity and so a Node too.
+    OpportunityUpdated(OpportunityUpdated),
+    /// `PartnershipChanged`, which is an Activity and so a Node too.
+    PartnershipChanged(PartnershipChanged),
+    /// `LeadTemplateUpdated`, which is an Activity and so a Node too.
+    LeadTemplateUpdated(LeadTemplateUpdated),
 }
 
 /// The thing of that id, where the viewer may know of it.

@@ -346,9 +346,10 @@ impl Service {
             let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
             // The lead has just come to be: its first version is the one that it is shared with.
             let source = Lead { version: 1, ..moved.mine };
+            begin_assignment(tx, moved.passing.as_ref()).await?;
             store::lead::add_view(tx.db(), &source).await?;
             if let Some(passing) = &moved.passing {
-                pass_on(tx, passing).await?;
+                store::lead::add_view(tx.db(), &passing.view).await?;
             }
             Ok(Created { lead: source, new: true })
         })
@@ -692,9 +693,10 @@ impl Service {
         if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
             store::lead::update_assignment(tx.db(), assignment, receiver, tx.now).await?;
         }
+        begin_assignment(tx, moved.passing.as_ref()).await?;
         let saved = authorize::save_lead(tx, loaded, &moved.mine, moved.other.as_ref()).await?;
         if let Some(passing) = &moved.passing {
-            pass_on(tx, passing).await?;
+            store::lead::insert_view(tx.db(), &passing.view).await?;
         }
         Ok(saved)
     }
@@ -844,9 +846,14 @@ struct Passing {
     assignment: AssignmentId,
 }
 
-async fn pass_on(tx: &Tx, passing: &Passing) -> Result<()> {
-    store::lead::insert_assignment(tx.db(), passing.assignment, &passing.view, passing.partnership, tx.now).await?;
-    store::lead::insert_view(tx.db(), &passing.view).await
+/// Adds the new assignment, to which both views refer.
+async fn begin_assignment(tx: &Tx, passing: Option<&Passing>) -> Result<()> {
+    match passing {
+        Some(Passing { view, partnership, assignment }) => {
+            store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
+        }
+        None => Ok(()),
+    }
 }
 
 fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {

@@ -5,4 +5,6 @@
 mod support;
 
 mod architecture;
+mod schema;
+mod story;
 mod toolbox;

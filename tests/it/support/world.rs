@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cosell::clock::ManualClock;
-use cosell::config::Config;
+use cosell::config;
 use cosell::domain::clock::Clock;
 use cosell::server::{self, RunningServer};
+use cosell::store::db::{Db, PoolSize};
 use serde_json::json;
 
-use super::cli::Cli;
 use super::database::{Database, OnDatabase};
 use super::http::Client;
 use super::keys::{AUDIENCE, ISSUER, claims, hs256};
@@ -42,16 +42,27 @@ pub struct World {
 
 impl OnDatabase for World {
     async fn on(database: Database) -> Self {
-        prepare(&database.url).await;
+        let db =
+            Db::connect(&database.url, PoolSize { connections: 2, ..PoolSize::default() }).await.expect("a database");
+        db.migrate().await.expect("the migrations run");
+        db.close().await;
         let beginning: DateTime<Utc> = BEGINNING.parse().expect("a constant time");
         let clock = Arc::new(ManualClock::new(beginning));
         let server = start_server(&database.url, Arc::clone(&clock) as Arc<dyn Clock>).await;
+        for (slug, name) in COMPANIES {
+            server.service().add_company(slug, Some(name)).await.expect("a company");
+        }
         let client = Client::new(server.addr, None);
         Self { database, clock, server, client }
     }
 }
 
 impl World {
+    /// The server itself: its use cases, its count of statements.
+    pub fn server(&self) -> &RunningServer {
+        &self.server
+    }
+
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.server.addr
@@ -150,27 +161,17 @@ impl Person {
     }
 }
 
-/// Makes the tables and the companies, as an operator does.
-async fn prepare(database_url: &str) {
-    let cli = Cli::new().env("COSELL_DATABASE_URL", database_url);
-    let done = tokio::task::spawn_blocking(move || {
-        cli.run(["migrate"]).ok();
-        for (slug, name) in COMPANIES {
-            cli.run(["company", "add", slug, "--name", name]).ok();
-        }
-    });
-    done.await.expect("the commands succeed");
-}
-
 /// The one place that knows how a server is configured and started.
 async fn start_server(database_url: &str, clock: Arc<dyn Clock>) -> RunningServer {
-    let config = Config::from_variables([
+    let variables = [
         ("COSELL_DATABASE_URL", database_url),
         ("COSELL_LISTEN", "127.0.0.1:0"),
         ("COSELL_JWT_SECRET", SECRET),
         ("COSELL_JWT_ISSUER", ISSUER),
         ("COSELL_JWT_AUDIENCE", AUDIENCE),
-    ])
-    .expect("a configuration without faults");
+        ("COSELL_DATABASE_MAX_CONNECTIONS", "6"),
+    ];
+    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let config = config::load(None, variables).expect("a configuration without faults");
     server::start(config, clock).await.expect("the server starts")
 }

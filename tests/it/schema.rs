@@ -1,0 +1,49 @@
+//! The schema in the repository is the one that the code makes.
+
+use serde_json::Value;
+
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.graphql");
+
+#[test]
+fn schema_graphql_is_current() {
+    let sdl = cosell::graphql::sdl();
+    let file = std::fs::read_to_string(FILE).unwrap_or_default();
+    assert!(file == sdl, "schema.graphql is stale; renew it with `cargo run -- schema --output schema.graphql`");
+}
+
+#[tokio::test]
+async fn everything_in_the_schema_is_described() {
+    const ALL: &str = "{ __schema { types { name description
+        fields(includeDeprecated: true) { name description args { name description } }
+        inputFields { name description } enumValues(includeDeprecated: true) { name description } } } }";
+    let answer = cosell::graphql::introspection_schema().execute(ALL).await;
+    assert!(answer.errors.is_empty(), "{:?}", answer.errors);
+    let schema = answer.data.into_json().expect("JSON");
+    let mut seen = 0;
+    let mut bare = Vec::new();
+    let mut look = |owner: &str, thing: &Value| {
+        seen += 1;
+        let name = format!("{owner}{}", thing["name"].as_str().expect("a name"));
+        if thing["description"].as_str().is_none_or(|text| text.trim().is_empty()) {
+            bare.push(name.clone());
+        }
+        name
+    };
+    for ty in schema["__schema"]["types"].as_array().expect("types") {
+        // The library leaves ID bare among the specification's own types, which no SDL describes.
+        if ty["name"].as_str().is_some_and(|name| name.starts_with("__") || name == "ID") {
+            continue;
+        }
+        let name = look("", ty);
+        for part in ["fields", "inputFields", "enumValues"] {
+            for member in ty[part].as_array().into_iter().flatten() {
+                let path = look(&format!("{name}."), member);
+                for arg in member["args"].as_array().into_iter().flatten() {
+                    look(&format!("{path}:"), arg);
+                }
+            }
+        }
+    }
+    assert!(seen > 500, "only {seen} descriptions were looked at");
+    assert!(bare.is_empty(), "without a description: {bare:#?}");
+}
