@@ -137,7 +137,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
     let service = Service::new(db, clock.clone(), ids, signals.clone()).await.map_err(StartError::Other)?;
     let service = Arc::new(service);
     let feed = Feed::new(service.clone(), signals, config.feed_poll_interval);
-    let schema = graphql::schema(service.clone(), feed, &config.limits);
+    let limits = &config.limits;
+    let schema = graphql::schema(service.clone(), feed, limits.max_depth, limits.max_complexity);
     let nulls = http::Nulls::from_sdl(&schema.sdl())
         .map_err(|error| StartError::Other(Error::internal(format!("the schema can't be read: {error}"))))?;
     auth.warm_up().await;

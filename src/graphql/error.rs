@@ -6,23 +6,23 @@ use crate::error::{Error, ErrorCode, Fault, Result};
 
 /// Turns a use case's result into a resolver's.
 pub(super) trait Reply<T> {
-    /// The value; or the first fault as the resolver's error and the others beside it.
+    /// The value; or one fault as the resolver's error and the others beside it, in their order.
     fn reply(self, ctx: &Context<'_>) -> async_graphql::Result<T>;
 }
 
 impl<T> Reply<T> for Result<T> {
     fn reply(self, ctx: &Context<'_>) -> async_graphql::Result<T> {
         self.map_err(|error| match error {
-            Error::Faults(faults) => {
-                let mut faults = faults.into_iter();
-                let first = faults.next();
+            Error::Faults(mut faults) => {
+                // The library appends the resolver's own error to those beside it, so the last fault is that one.
+                let last = faults.pop();
                 for fault in faults {
                     let error = written(&fault);
                     let mut other = ServerError::new(error.message, Some(ctx.item.pos));
                     other.extensions = error.extensions;
                     ctx.add_error(ctx.set_error_path(other));
                 }
-                first.map_or_else(|| internal(&"a refusal without a fault"), |fault| written(&fault))
+                last.map_or_else(|| internal(&"a refusal without a fault"), |fault| written(&fault))
             }
             Error::Internal(cause) => internal(&cause),
         })

@@ -13,7 +13,6 @@ use uuid::Uuid;
 
 use self::{error::written, loader::Loads};
 use crate::{
-    config::Limits,
     domain::{
         actor,
         global_id::{self, NodeType},
@@ -60,13 +59,13 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<error_code::ErrorCodes>()
 }
 
-/// The schema over the use cases, with its limits.
-pub fn schema(service: Arc<Service>, feed: Arc<Feed>, limits: &Limits) -> ApiSchema {
+/// The schema over the use cases, for documents of at most this depth and cost.
+pub fn schema(service: Arc<Service>, feed: Arc<Feed>, max_depth: usize, max_complexity: usize) -> ApiSchema {
     builder()
         .data(service)
         .data(feed)
-        .limit_depth(limits.max_depth)
-        .limit_complexity(limits.max_complexity)
+        .limit_depth(max_depth)
+        .limit_complexity(max_complexity)
         .limit_recursive_depth(64)
         .limit_directives(16)
         .finish()
