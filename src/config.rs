@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use self::reader::Reader;
+pub(crate) use self::reader::duration as parse_duration;
 pub use self::settings::{CONFIG_FILE_ENV, SETTINGS, Setting};
 
 /// The fewest bytes of a shared secret: as many as the hash it is used with, as RFC 7518 section 3.2 asks.

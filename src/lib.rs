@@ -6,6 +6,7 @@ pub mod domain;
 pub mod error;
 pub mod http;
 pub mod ids;
+pub mod import;
 pub mod service;
 pub mod store;
 pub mod telemetry;
