@@ -73,6 +73,13 @@ impl DatabaseUrl {
         self.0.starts_with("sqlite:")
     }
 
+    /// The `SQLite` file that it names.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let rest = self.0.strip_prefix("sqlite:")?;
+        let file = rest.strip_prefix("//").unwrap_or(rest);
+        Some(PathBuf::from(file.split('?').next().unwrap_or_default()))
+    }
+
     /// Checks a URL.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! cosell: a multi-tenant GraphQL server for partner lead sharing (co-selling).
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
