@@ -74,7 +74,7 @@ pub(super) async fn run(import: &Import, config: Config) -> Outcome {
     };
     let Export { records, unkept } = export;
     let bar = bar(records.len());
-    let summary = import::run(&service, &plan, records, || bar.inc(1)).await;
+    let summary = Box::pin(import::run(&service, &plan, records, || bar.inc(1))).await;
     bar.finish_and_clear();
     service.db().clone().close().await;
     let summary = summary?;

@@ -5,6 +5,8 @@
 //! holds only what was asked for. To add a command: a file here with its arguments and a `run`, and its line in
 //! [`Command`] and [`run`].
 
+#![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "doc comments of arguments are the help's plain text")]
+
 mod company;
 mod demo;
 mod import;
@@ -26,7 +28,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{
     clock::SystemClock,
-    config::{self, Config, ConfigFaults},
+    config::{self, Config, ConfigFaults, DatabaseUrl},
     domain::{clock::Clock, id::CompanyId},
     error::Error,
     ids::TimeOrdered,
@@ -190,10 +192,12 @@ async fn refuse_outdated(db: &Db, config: &Config) -> Outcome {
     if pending.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "The schema of {url} is not up to date: {} wanting. Run `cosell migrate` first.",
-        count(pending.len(), "migration is", "migrations are")
-    )))
+    Err(outdated(url, pending.len()))
+}
+
+fn outdated(url: &DatabaseUrl, missing: usize) -> Failure {
+    let missing = count(missing, "migration is", "migrations are");
+    Failure::new(format!("The schema of {url} is not up to date: {missing} wanting. Run `cosell migrate` first."))
 }
 
 /// The use cases, for one command. Nobody is told that a log has moved: a running server looks for itself.

@@ -4,12 +4,11 @@ use std::{io, sync::Arc};
 
 use clap::Args;
 
-use super::{Failure, Outcome, connect_current, say, system_clock};
+use super::{Failure, Outcome, outdated, say, system_clock};
 use crate::{
     config::Config,
     domain::clock::Clock,
-    http::auth::Authenticator,
-    server::{self, RunningServer},
+    server::{self, RunningServer, StartError},
     telemetry,
 };
 
@@ -21,20 +20,24 @@ use crate::{
     COSELL_JWT_SECRET=$(openssl rand -hex 32) COSELL_DATABASE_URL=sqlite://cosell.db cosell serve")]
 pub(super) struct Serve {}
 
-/// Starts the server on a database whose schema is current.
+/// Starts the server.
 pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, Failure> {
-    server::start(config, clock).await.map_err(|error| Failure::new(format!("The server can't start: {error}.")))
+    let url = config.database.url.clone();
+    // What it holds is large, and this is its only use.
+    Box::pin(server::start(config, clock)).await.map_err(|error| match error {
+        StartError::Config(faults) => faults.into(),
+        StartError::Database(error) => Failure::new(format!("The database {url} can't be used: {error}.")),
+        StartError::Schema(missing) => outdated(&url, missing.len()),
+        StartError::Listen(address, error) => Failure::new(format!("{address} can't be listened on: {error}.")),
+        StartError::Other(error) => error.into(),
+    })
 }
 
 pub(super) async fn run(config: Config) -> Outcome {
-    let clock = system_clock();
-    // What is wrong with the keys is told as a fault of the configuration, before anything is opened.
-    drop(Authenticator::new(&config, clock.clone())?);
     start_log(&config)?;
     let end = End::prepare()?;
-    connect_current(&config).await?.close().await;
     let database = config.database.url.clone();
-    let server = start(config, clock).await?;
+    let server = start(config, system_clock()).await?;
     say(format_args!("cosell listens on http://{} (database {database})", server.addr))?;
     end.wait().await;
     server.shutdown().await;

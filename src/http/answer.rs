@@ -3,9 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
-use async_graphql::{
-    ErrorExtensionValues, Name, PathSegment, Response as GraphqlResponse, ServerError, Value, indexmap,
-};
+use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -14,6 +12,7 @@ use uuid::Uuid;
 
 use super::guard::Oversize;
 use super::negotiate::Media;
+use super::nulls::Plan;
 use super::{Refusal, internal};
 use crate::error::{Error, ErrorCode, Fault};
 
@@ -78,42 +77,22 @@ impl Finished {
 }
 
 /// Gives each error its code, hides what is not the caller's, and bounds their number and size.
-pub(super) fn finish(mut response: GraphqlResponse, id: RequestId) -> Finished {
+pub(super) fn finish(mut response: GraphqlResponse, plan: &Plan, id: RequestId) -> Finished {
     let request_error = response.data == Value::Null
         && !response.errors.is_empty()
         && response.errors.iter().all(|error| error.path.is_empty());
+    if !request_error && !response.errors.is_empty() {
+        plan.settle(&mut response.data, &response.errors);
+    }
     let omitted = response.errors.len().saturating_sub(MAX_ERRORS);
     if omitted > 0 {
         response.errors.truncate(MAX_ERRORS);
         response.extensions.insert("errorsOmitted".to_owned(), omitted.into());
     }
     for error in &mut response.errors {
-        if let Some(slot) = missing_field(&mut response.data, &error.path) {
-            slot.insert(Value::Null);
-        }
         complete(error, request_error, id);
     }
     Finished { response, request_error }
-}
-
-/// The place of a failed field: the library leaves it out, where the specification wants null (section 6.4.4).
-fn missing_field<'a>(data: &'a mut Value, path: &[PathSegment]) -> Option<indexmap::map::VacantEntry<'a, Name, Value>> {
-    let (last, parents) = path.split_last()?;
-    let mut place = data;
-    for segment in parents {
-        place = match (place, segment) {
-            (Value::Object(object), PathSegment::Field(name)) => object.get_mut(name.as_str())?,
-            (Value::List(list), PathSegment::Index(index)) => list.get_mut(*index)?,
-            _ => return None,
-        };
-    }
-    match (place, last) {
-        (Value::Object(object), PathSegment::Field(name)) => match object.entry(Name::new(name)) {
-            indexmap::map::Entry::Vacant(entry) => Some(entry),
-            indexmap::map::Entry::Occupied(_) => None,
-        },
-        _ => None,
-    }
 }
 
 fn complete(error: &mut ServerError, request_error: bool, id: RequestId) {

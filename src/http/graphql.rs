@@ -17,6 +17,7 @@ use tracing::Instrument;
 
 use super::answer::{self, RequestId};
 use super::negotiate::{self, Media};
+use super::nulls::Plan;
 use super::operation::{self, Params};
 use super::{App, Refusal, Viewer, auth};
 use crate::error::{ErrorCode, Fault};
@@ -99,9 +100,10 @@ async fn answer_to<E: Executor>(
         Params::from_json(value).map_err(bad)?
     };
 
+    let mut plan = Plan::default();
     let response = match operation::ready(app, &viewer, params, id) {
         Err(response) => *response,
-        Ok(ready) => match ready.shape.as_ref().map(|shape| shape.ty) {
+        Ok(mut ready) => match ready.shape.as_ref().map(|shape| shape.ty) {
             Some(OperationType::Mutation | OperationType::Subscription) if get => {
                 return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
             }
@@ -110,13 +112,16 @@ async fn answer_to<E: Executor>(
                 let fault = Fault::new(ErrorCode::InvalidInput, message);
                 async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
             }
-            _ => match ready.execute(app.config.limits.request_timeout, id).await {
-                Ok(response) => response,
-                Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
-            },
+            _ => {
+                plan = std::mem::take(&mut ready.plan);
+                match ready.execute(app.config.limits.request_timeout, id).await {
+                    Ok(response) => response,
+                    Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
+                }
+            }
         },
     };
-    let finished = answer::finish(response, id);
+    let finished = answer::finish(response, &plan, id);
     let status = match media {
         Media::GraphqlResponse if finished.request_error => StatusCode::BAD_REQUEST,
         _ => StatusCode::OK,

@@ -10,6 +10,7 @@ mod graphql;
 mod guard;
 mod health;
 mod negotiate;
+mod nulls;
 mod operation;
 mod playground;
 mod server;
@@ -28,6 +29,7 @@ use futures_util::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::auth::{AuthError, Authenticator, Identity, NewToken, mint};
+pub use self::nulls::Nulls;
 pub use self::server::{Sockets, serve};
 use crate::config::Config;
 use crate::domain::actor::Member;
@@ -59,6 +61,9 @@ pub struct App<E> {
     /// Executes operations that ask for nothing but the schema, which are deep and wide by nature, so that they can
     /// have limits of their own. Without one, `schema` does.
     pub introspection: Option<E>,
+    /// Which fields may be null, read from the schema's description once. Without it a failed field is null whatever
+    /// its type.
+    pub nulls: Option<Arc<Nulls>>,
     /// Verifies tokens.
     pub auth: Arc<Authenticator>,
     /// Makes members of identities.

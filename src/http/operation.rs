@@ -11,8 +11,10 @@ use serde_json::{Map, Value};
 
 use super::answer::{self, RequestId};
 use super::guard::{self, Shape};
+use super::nulls::Plan;
 use super::{App, Viewer, internal};
 use crate::error::{ErrorCode, Fault};
+use crate::feed::Started;
 
 /// The parameters of an operation, by the GraphQL-over-HTTP specification; others are ignored.
 #[derive(Debug)]
@@ -58,6 +60,8 @@ pub(super) struct Ready<E> {
     request: Request,
     /// What is known of it; nothing when the document has no such operation, which the library explains.
     pub(super) shape: Option<Shape>,
+    /// How its response is settled.
+    pub(super) plan: Plan,
 }
 
 /// Parses the document and checks its size. The error is a request error: nothing was executed.
@@ -94,6 +98,8 @@ pub(super) fn ready<E: Executor>(
             request = request.only_introspection();
         }
     }
+    let plan =
+        Plan { nulls: app.nulls.clone(), query: request.query.clone(), operation_name: params.operation_name.clone() };
     request.operation_name = params.operation_name;
     request.variables = Variables::from_json(Value::Object(params.variables));
     request.extensions = async_graphql::Extensions(
@@ -104,7 +110,7 @@ pub(super) fn ready<E: Executor>(
             .collect(),
     );
     let request = (app.prepare)(viewer, request);
-    Ok(Ready { executor: executor.clone(), request, shape })
+    Ok(Ready { executor: executor.clone(), request, shape, plan })
 }
 
 /// Why an execution came to nothing.
@@ -152,8 +158,8 @@ impl<E: Executor> Ready<E> {
         }
     }
 
-    /// Starts a subscription.
-    pub(super) fn stream(self) -> futures_util::stream::BoxStream<'static, Response> {
-        self.executor.execute_stream(self.request, None)
+    /// Starts a subscription; its resolver tells when its start is fixed.
+    pub(super) fn stream(self, started: Started) -> futures_util::stream::BoxStream<'static, Response> {
+        self.executor.execute_stream(self.request.data(started), None)
     }
 }

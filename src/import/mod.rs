@@ -165,8 +165,14 @@ pub async fn run(service: &Service, plan: &Plan, records: Vec<Record>, mut done:
                 lead.partnership_id = Some(plan.partnership.clone());
                 let caller = Caller { service, bearer: &bearer, member: member.as_ref(), company: &plan.company };
                 match caller.create(lead, &reference, &mut rehearsed).await {
-                    Ok(true) => Ok(summary.created += 1),
-                    Ok(false) => Ok(summary.present += 1),
+                    Ok(true) => {
+                        summary.created += 1;
+                        Ok(())
+                    }
+                    Ok(false) => {
+                        summary.present += 1;
+                        Ok(())
+                    }
                     Err(Error::Faults(faults)) if faults.iter().all(|fault| fault.code != ErrorCode::Unavailable) => {
                         Err(place_faults(&faults, &sources, &pointer))
                     }
@@ -176,7 +182,10 @@ pub async fn run(service: &Service, plan: &Plan, records: Vec<Record>, mut done:
                     }
                 }
             }
-            Content::Skipped(why) => Ok(*summary.skipped.entry(why).or_default() += 1),
+            Content::Skipped(why) => {
+                *summary.skipped.entry(why).or_default() += 1;
+                Ok(())
+            }
             Content::Faulty(places) => Err(places),
         };
         if let Err(places) = outcome {

@@ -88,15 +88,14 @@ impl Service {
         store::company::by_slug(self.db.read(), slug).await
     }
 
-    /// A company that is already known to be in the caller's sight. Companies don't change, so they are kept.
-    pub async fn company(&self, id: CompanyId) -> Result<Arc<Company>> {
-        if let Some(company) = self.companies.get(&id) {
-            return Ok(company);
+    /// Companies that are already known to be in the caller's sight. They don't change, so they are kept in memory.
+    pub async fn companies_by_ids(&self, ids: &[CompanyId]) -> Result<Vec<Arc<Company>>> {
+        let found = store::company::by_ids(self.db.read(), ids).await?;
+        let found: Vec<_> = found.into_iter().map(Arc::new).collect();
+        for company in &found {
+            self.companies.insert(company.id, company.clone());
         }
-        let found = store::company::by_ids(self.db.read(), &[id]).await?.into_iter().next();
-        let company = Arc::new(found.ok_or_else(|| Error::internal(format!("there is no company {id}")))?);
-        self.companies.insert(id, company.clone());
-        Ok(company)
+        Ok(found)
     }
 
     /// A company that this process has seen before.
@@ -104,12 +103,9 @@ impl Service {
         self.companies.get(&id)
     }
 
-    /// A company, where the caller may know of it: its own, or the other one of a partnership.
-    pub async fn visible_company(&self, member: &Member, id: CompanyId) -> Result<Option<Arc<Company>>> {
-        if store::company::is_counterpart(self.db.read(), Scope::of(member), id).await? {
-            return self.company(id).await.map(Some);
-        }
-        Ok(None)
+    /// Whether the caller may know of a company: its own, or the other one of a partnership.
+    pub async fn is_visible_company(&self, member: &Member, id: CompanyId) -> Result<bool> {
+        store::company::is_counterpart(self.db.read(), Scope::of(member), id).await
     }
 
     /// The members of the caller's company.

@@ -325,9 +325,10 @@ impl Service {
         let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
         // The lead has just come to be: its first version is the one that it is shared with.
         let source = Lead { version: 1, ..moved.mine };
+        begin_passing(tx, moved.passing.as_ref()).await?;
         store::lead::add_view(tx.db(), &source).await?;
         if let Some(passing) = &moved.passing {
-            pass_on(tx, passing).await?;
+            store::lead::insert_view(tx.db(), &passing.view).await?;
         }
         Ok(Created { lead: source, new: true })
     }
@@ -670,9 +671,11 @@ impl Service {
         if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
             store::lead::update_assignment(tx.db(), assignment, receiver, tx.now).await?;
         }
+        begin_passing(tx, moved.passing.as_ref()).await?;
         let saved = authorize::save_lead(tx, loaded, &moved.mine, moved.other.as_ref()).await?;
         if let Some(passing) = &moved.passing {
-            pass_on(tx, passing).await?;
+            // The new receiver may have had the lead before, so that its earlier view has to be frozen by now.
+            store::lead::insert_view(tx.db(), &passing.view).await?;
         }
         Ok(saved)
     }
@@ -822,9 +825,10 @@ struct Passing {
     assignment: AssignmentId,
 }
 
-async fn pass_on(tx: &Tx, passing: &Passing) -> Result<()> {
-    store::lead::insert_assignment(tx.db(), passing.assignment, &passing.view, passing.partnership, tx.now).await?;
-    store::lead::insert_view(tx.db(), &passing.view).await
+/// Adds the assignment that a lead is passed on by, to which both views point.
+async fn begin_passing(tx: &Tx, passing: Option<&Passing>) -> Result<()> {
+    let Some(Passing { view, partnership, assignment }) = passing else { return Ok(()) };
+    store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
 }
 
 fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {

@@ -35,6 +35,7 @@ pub mod lead;
 pub mod member;
 pub mod opportunity;
 pub mod task;
+pub mod upkeep;
 
 /// Hears, after each commit, that companies' logs have moved. It only says 'look'; the log is the truth.
 pub trait Bus: Send + Sync + fmt::Debug {
@@ -49,6 +50,8 @@ pub struct Service {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     bus: Arc<dyn Bus>,
+    /// This process, as the holder of leases.
+    instance: Uuid,
     cursors: cursor::Cursors,
     companies: Cache<CompanyId, Arc<Company>>,
     members: Cache<(String, String), Arc<member::Known>>,
@@ -70,6 +73,7 @@ impl Service {
         Ok(Self {
             db,
             clock,
+            instance: ids.next(),
             ids,
             bus,
             cursors: cursor::Cursors::new(key),

@@ -38,9 +38,8 @@ pub async fn take(
     Ok(taken.rows_affected == 1)
 }
 
-/// Gives the lease back, so that another instance need not wait for its end.
-pub async fn release(db: &impl ConnectionTrait, job: &str, holder: Uuid) -> Result<()> {
-    use job_lease::Column as C;
-    job_lease::Entity::delete_many().filter(C::Name.eq(job)).filter(C::Holder.eq(holder)).exec(db).await?;
+/// Gives back all that an instance holds, so that another one need not wait for the leases' ends.
+pub async fn release_all(db: &impl ConnectionTrait, holder: Uuid) -> Result<()> {
+    job_lease::Entity::delete_many().filter(job_lease::Column::Holder.eq(holder)).exec(db).await?;
     Ok(())
 }

@@ -157,6 +157,11 @@ impl<'a> Story<'a> {
         self.task(nora, grid, Side::Receiver, Shared, "Tell us who else is bidding", 3).await?;
         self.task(nora, grid, Side::Source, Internal, "Check the margin with finance", 6).await?;
 
+        let depot = self.lead(nora, &DEPOT, Some(self.contoso)).await?;
+        self.after(2);
+        let reason = "They are in a dispute with us over an earlier project; better that another partner calls.";
+        self.act(clara, depot, "decline", json!({ "reason": reason })).await?;
+
         let school = self.lead(nora, &SCHOOL, Some(self.fabrikam)).await?;
         self.after(9);
         self.act(finn, school, "accept", json!({})).await?;
@@ -459,4 +464,17 @@ const LIBRARY: Need = Need {
     address: ["77 Elm Avenue", "Duluth", "MN", "55802", "US"],
     contact: ["Howard", "Eide", "Head Librarian", "heide@riversidelibrary.example", "(218) 555-0104"],
     value: ("15000", "USD"),
+};
+
+const DEPOT: Need = Need {
+    title: "Workshop planning for a tram depot",
+    description: "Ninety trams, one workshop; wants to cut standing time.",
+    source: "Phone",
+    company: "Lakeside Tramways",
+    website: "https://lakesidetram.example",
+    industry: "Transport",
+    employees: 640,
+    address: ["1 Depot Road", "Edinburgh", "", "EH12 9GT", "GB"],
+    contact: ["Rhona", "McKay", "Workshop Manager", "rhona.mckay@lakesidetram.example", "020 7946 0731"],
+    value: ("87000", "GBP"),
 };

@@ -124,7 +124,7 @@ async fn errors_of_fields_come_with_data_and_status_200() {
         assert_eq!(status, 200);
         assert_eq!(value["data"], json!({"hello": "nobody", "refused": null}));
         assert_eq!(code(&value), "FORBIDDEN");
-        let (status, value) = read(post(&server, media, &json!({"query": "{ must }"}))).await;
+        let (status, value) = read(post(&server, media, &json!({"query": "{ hello must }"}))).await;
         assert_eq!((status.as_u16(), code(&value)), (200, "NOT_FOUND"));
         assert_eq!(value.get("data"), Some(&Value::Null));
         let (status, value) = read(post(&server, media, &json!({"query": "{ broken }"}))).await;

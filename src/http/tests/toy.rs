@@ -1,4 +1,5 @@
 //! A toy schema and a server around it.
+#![allow(clippy::unused_async, clippy::used_underscore_binding, reason = "the library's macros want it so")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use crate::domain::clock::Clock;
 use crate::domain::id::{CompanyId, MemberId};
 use crate::error::{Error, ErrorCode};
 use crate::http::auth::tests::SECRET;
-use crate::http::{App, Authenticator, Identity, NewToken, SignIn, Sockets, Viewer, mint, router, serve};
+use crate::http::{App, Authenticator, Identity, NewToken, Nulls, SignIn, Sockets, Viewer, mint, router, serve};
 
 pub(super) struct Query;
 
@@ -202,6 +203,7 @@ impl Server {
         let sockets = Sockets::new();
         let app = App {
             introspection: Some(Schema::build(Query, Mutation, Feed).limit_depth(20).finish()),
+            nulls: Some(Arc::new(Nulls::from_sdl(&schema.sdl()).unwrap())),
             schema,
             auth: Arc::new(Authenticator::new(&config, clock.clone()).unwrap()),
             sign_in: Arc::new(Book),

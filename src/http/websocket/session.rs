@@ -19,8 +19,10 @@ use tracing::Instrument;
 use super::message::{Incoming, Outgoing};
 use super::{Close, writer};
 use crate::error::{ErrorCode, Fault};
+use crate::feed::Started;
 use crate::http::answer::{self, RequestId};
 use crate::http::auth::{AuthError, strip_bearer};
+use crate::http::nulls::Plan;
 use crate::http::operation::{self, Broken, Params};
 use crate::http::{App, Refusal, Viewer};
 
@@ -28,6 +30,8 @@ use crate::http::{App, Refusal, Viewer};
 const QUEUE: usize = 16;
 /// How long a client may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long the next message waits for a subscription to fix its start.
+const START: Duration = Duration::from_secs(1);
 /// The longest sleep towards a token's end; it is looked at again then.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
@@ -181,6 +185,7 @@ impl<E: Executor> Session<E> {
 
     async fn start(&mut self, id: String, params: Params, viewer: &Arc<Viewer>) -> Result<(), End> {
         let max = self.app.config.limits.ws_max_operations;
+        let (started, begun) = Started::channel();
         let full = {
             let mut running = self.running.lock();
             if running.by_id.contains_key(&id) {
@@ -195,7 +200,7 @@ impl<E: Executor> Session<E> {
                 let request_id = RequestId::new();
                 let span = tracing::info_span!("operation", request_id = %request_id);
                 // Its end needs the lock that is held here, so that it can't be over before it is entered.
-                let handle = self.tasks.spawn(operation.run(params, request_id).instrument(span));
+                let handle = self.tasks.spawn(operation.run(params, request_id, started).instrument(span));
                 let number = running.count;
                 running.by_id.insert(id.clone(), (number, handle));
             }
@@ -205,8 +210,10 @@ impl<E: Executor> Session<E> {
             let message = format!("On one websocket at most {max} operations run at a time.");
             let fault = Fault::new(ErrorCode::RateLimited, message);
             let errors = [answer::server_error(&fault, RequestId::new())];
-            self.send(&Outgoing::Error { id: &id, payload: &errors }).await?;
+            return self.send(&Outgoing::Error { id: &id, payload: &errors }).await;
         }
+        // What the client does after it has subscribed must come to it: the next message waits for the start.
+        let _ = timeout(START, begun).await;
         Ok(())
     }
 
@@ -332,8 +339,8 @@ struct Operation<E> {
 }
 
 impl<E: Executor> Operation<E> {
-    async fn run(self, params: Params, id: RequestId) {
-        let over = match AssertUnwindSafe(self.execute(params, id)).catch_unwind().await {
+    async fn run(self, params: Params, id: RequestId, started: Started) {
+        let over = match AssertUnwindSafe(self.execute(params, id, started)).catch_unwind().await {
             Ok(over) => over,
             Err(cause) => {
                 tracing::error!(request_id = %id, cause = answer::panic_text(cause.as_ref()), "a resolver panicked");
@@ -352,16 +359,19 @@ impl<E: Executor> Operation<E> {
         }
     }
 
-    async fn execute(&self, params: Params, id: RequestId) -> Over {
-        let ready = match operation::ready(&self.app, &self.viewer, params, id) {
+    async fn execute(&self, params: Params, id: RequestId, started: Started) -> Over {
+        let mut ready = match operation::ready(&self.app, &self.viewer, params, id) {
             Ok(ready) => ready,
-            Err(response) => return Over::Error(answer::finish(*response, id).errors().to_vec()),
+            Err(response) => return Over::Error(answer::finish(*response, &Plan::default(), id).errors().to_vec()),
         };
+        let plan = std::mem::take(&mut ready.plan);
         if !ready.is_subscription() {
+            // Nobody need wait for a query or a mutation.
+            drop(started);
             return match ready.execute(self.app.config.limits.request_timeout, id).await {
                 Err(broken) => Over::Error(vec![broken.error(id)]),
                 Ok(response) => {
-                    let finished = answer::finish(response, id);
+                    let finished = answer::finish(response, &plan, id);
                     if finished.request_error {
                         return Over::Error(finished.errors().to_vec());
                     }
@@ -369,10 +379,10 @@ impl<E: Executor> Operation<E> {
                 }
             };
         }
-        let mut stream = ready.stream();
+        let mut stream = ready.stream(started);
         let mut first = true;
         while let Some(response) = stream.next().await {
-            let finished = answer::finish(response, id);
+            let finished = answer::finish(response, &plan, id);
             if finished.request_error {
                 return Over::Error(finished.errors().to_vec());
             }

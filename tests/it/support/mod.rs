@@ -10,4 +10,5 @@ pub mod http;
 pub mod keys;
 pub mod postgres;
 pub mod sqlite;
+pub mod world;
 pub mod ws;

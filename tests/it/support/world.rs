@@ -98,7 +98,8 @@ impl World {
 
     /// Makes two companies partners, and says the partnership's id.
     pub async fn partnership(&self, vendor: &str, partner: &str) -> String {
-        const INVITE: &str = "mutation($input: InvitePartnerInput!) { invitePartner(input: $input) { partnership { id } } }";
+        const INVITE: &str =
+            "mutation($input: InvitePartnerInput!) { invitePartner(input: $input) { partnership { id } } }";
         const ACCEPT: &str =
             "mutation($input: AcceptPartnershipInput!) { acceptPartnership(input: $input) { partnership { state } } }";
         let input = json!({ "input": { "companySlug": partner, "role": "VENDOR" } });

@@ -1,0 +1,487 @@
+//! The activity: one thing that happened, as the viewer's company may read it.
+//!
+//! To add a kind: its variant in [`Happening`], its type by [`kinds!`], and its line in [`Activity::of`].
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, InputObject, Interface, Object, Result, SimpleObject, Union};
+
+use super::{
+    comment::Comment,
+    company::{Member, Partnership, PartnershipState, Stage, profile},
+    error::Reply,
+    lead::Lead,
+    load, member,
+    opportunity::Opportunity,
+    page::{connect, connection},
+    scalars::DateTime,
+    service,
+    task::{Task, TaskChange},
+};
+use crate::{
+    domain::{
+        company,
+        event::{self, Event, Happening},
+        global_id::NodeType,
+        id::{CommentId, LeadId, OpportunityId, PartnershipId, TaskId},
+        page::PageRequest,
+    },
+    error::Error,
+    service::activity,
+};
+
+/// Who did something.
+#[derive(Union)]
+pub enum Actor {
+    /// A person or machine of a company.
+    Member(Member),
+    /// The server.
+    System(SystemActor),
+}
+
+/// The server itself, which expires leads.
+#[derive(SimpleObject)]
+pub struct SystemActor {
+    /// Its name.
+    pub name: String,
+}
+
+/// A field's change.
+#[derive(SimpleObject)]
+pub struct FieldChange {
+    /// The field's path, such as `customer.contact.email`.
+    pub field: String,
+    /// Its value before, as text; null for none.
+    pub before: Option<String>,
+    /// Its value after, as text; null for none.
+    pub after: Option<String>,
+}
+
+fn changes(changes: &[event::FieldChange]) -> Vec<FieldChange> {
+    changes
+        .iter()
+        .map(|change| FieldChange {
+            field: change.field.clone(),
+            before: change.before.clone(),
+            after: change.after.clone(),
+        })
+        .collect()
+}
+
+async fn actor(ctx: &Context<'_>, event: &Event) -> Result<Actor> {
+    match event.actor {
+        Some(id) => profile(ctx, id).await.map(Actor::Member),
+        None => Ok(Actor::System(SystemActor { name: "cosell".to_owned() })),
+    }
+}
+
+async fn lead(ctx: &Context<'_>, event: &Event) -> Result<Option<Lead>> {
+    let Some(id) = event.lead else { return Ok(None) };
+    Ok(load(ctx, id).await?.map(Lead::new))
+}
+
+async fn opportunity(ctx: &Context<'_>, event: &Event) -> Result<Option<Opportunity>> {
+    let Some(id) = event.subject else { return Ok(None) };
+    Ok(load(ctx, OpportunityId(id)).await?.map(Opportunity::new))
+}
+
+async fn comment(ctx: &Context<'_>, event: &Event) -> Result<Option<Comment>> {
+    let Some(id) = event.subject else { return Ok(None) };
+    Ok(load(ctx, CommentId(id)).await?.map(Comment::new))
+}
+
+/// The types of the activity's kinds: what all have in common, and what is each one's own.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])* $name:ident { $($own:tt)* })*) => {$(
+        $(#[doc = $doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Arc<Event>);
+
+        $(#[doc = $doc])*
+        #[Object]
+        impl $name {
+            /// Its global id, the same in both companies' logs.
+            async fn id(&self) -> ID {
+                super::id(NodeType::Activity, self.0.id.0)
+            }
+
+            /// Its place in the log of the viewer's company: opaque, for `after`.
+            async fn cursor(&self, ctx: &Context<'_>) -> Result<String> {
+                Ok(service(ctx).cursors().log(self.0.company, self.0.position))
+            }
+
+            /// When it happened.
+            async fn at(&self) -> DateTime {
+                DateTime(self.0.at)
+            }
+
+            /// Who did it.
+            async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+                actor(ctx, &self.0).await
+            }
+
+            /// The lead, as it now is for the viewer; null where it is not about a lead.
+            async fn lead(&self, ctx: &Context<'_>) -> Result<Option<Lead>> {
+                lead(ctx, &self.0).await
+            }
+
+            $($own)*
+        }
+    )*};
+}
+
+kinds! {
+    /// A lead was created.
+    LeadCreated {}
+
+    /// A lead was passed to a receiver.
+    LeadShared {
+        /// Across this partnership.
+        async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Partnership>> {
+            let Happening::LeadShared { partnership } = self.0.happening else { return Ok(None) };
+            Ok(load(ctx, partnership).await?.map(Partnership))
+        }
+    }
+
+    /// A lead moved to another stage.
+    LeadStageChanged {
+        /// Where it stood; null when it came into the viewer's sight.
+        async fn from(&self) -> Option<Stage> {
+            match &self.0.happening {
+                Happening::LeadStageChanged { from, .. } => from.as_ref().map(Stage::from),
+                _ => None,
+            }
+        }
+
+        /// Where it stands since.
+        async fn to(&self) -> Result<Stage> {
+            match &self.0.happening {
+                Happening::LeadStageChanged { to, .. } => Ok(to.into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
+            }
+        }
+
+        /// The action that moved it.
+        async fn action(&self) -> &str {
+            match &self.0.happening {
+                Happening::LeadStageChanged { action, .. } => action,
+                _ => "",
+            }
+        }
+
+        /// The reason given; null where none was.
+        async fn reason(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::LeadStageChanged { reason, .. } => reason.as_deref(),
+                _ => None,
+            }
+        }
+    }
+
+    /// Fields of a lead changed.
+    LeadUpdated {
+        /// Which fields, and how.
+        async fn changes(&self) -> Vec<FieldChange> {
+            match &self.0.happening {
+                Happening::LeadUpdated { changes: list } => changes(list),
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    /// A comment was added.
+    CommentAdded {
+        /// The comment as it now is; null where it was removed since.
+        async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+            comment(ctx, &self.0).await
+        }
+    }
+
+    /// The text of a comment was changed.
+    CommentEdited {
+        /// The comment as it now is; null where it was removed since.
+        async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
+            comment(ctx, &self.0).await
+        }
+    }
+
+    /// A comment was removed.
+    CommentRemoved {
+        /// The comment's id, so that a client can take it away.
+        async fn comment_id(&self) -> Option<ID> {
+            self.0.subject.map(|id| super::id(NodeType::Comment, id))
+        }
+    }
+
+    /// A task was set, changed, assigned, completed, reopened or cancelled.
+    TaskChanged {
+        /// The task as it now is.
+        async fn task(&self, ctx: &Context<'_>) -> Result<Option<Task>> {
+            let Some(id) = self.0.subject else { return Ok(None) };
+            Ok(load(ctx, TaskId(id)).await?.map(Task::new))
+        }
+
+        /// What happened to it.
+        async fn change(&self) -> TaskChange {
+            match self.0.happening {
+                Happening::TaskChanged { change } => change.into(),
+                _ => TaskChange::Edited,
+            }
+        }
+    }
+
+    /// An opportunity was created.
+    OpportunityCreated {
+        /// The opportunity as it now is.
+        async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
+            opportunity(ctx, &self.0).await
+        }
+    }
+
+    /// An opportunity moved to another stage.
+    OpportunityStageChanged {
+        /// The opportunity as it now is.
+        async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
+            opportunity(ctx, &self.0).await
+        }
+
+        /// Where it stood.
+        async fn from(&self) -> Option<Stage> {
+            match &self.0.happening {
+                Happening::OpportunityStageChanged { from, .. } => Some(from.into()),
+                _ => None,
+            }
+        }
+
+        /// Where it stands since.
+        async fn to(&self) -> Option<Stage> {
+            match &self.0.happening {
+                Happening::OpportunityStageChanged { to, .. } => Some(to.into()),
+                _ => None,
+            }
+        }
+
+        /// The action that moved it.
+        async fn action(&self) -> &str {
+            match &self.0.happening {
+                Happening::OpportunityStageChanged { action, .. } => action,
+                _ => "",
+            }
+        }
+
+        /// The reason given; null where none was.
+        async fn reason(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::OpportunityStageChanged { reason, .. } => reason.as_deref(),
+                _ => None,
+            }
+        }
+    }
+
+    /// Fields of an opportunity changed.
+    OpportunityUpdated {
+        /// The opportunity as it now is.
+        async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
+            opportunity(ctx, &self.0).await
+        }
+
+        /// Which fields, and how.
+        async fn changes(&self) -> Vec<FieldChange> {
+            match &self.0.happening {
+                Happening::OpportunityUpdated { changes: list } => changes(list),
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    /// A partnership was offered, accepted, suspended, resumed or ended.
+    PartnershipChanged {
+        /// The partnership as it now is.
+        async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Partnership>> {
+            let Some(id) = self.0.subject else { return Ok(None) };
+            Ok(load(ctx, PartnershipId(id)).await?.map(Partnership))
+        }
+
+        /// Its state before; null for an invitation.
+        async fn from(&self) -> Option<PartnershipState> {
+            match &self.0.happening {
+                Happening::PartnershipChanged { from, .. } => {
+                    from.as_deref().and_then(company::PartnershipState::parse).map(Into::into)
+                }
+                _ => None,
+            }
+        }
+
+        /// Its state since.
+        async fn to(&self) -> Option<PartnershipState> {
+            match &self.0.happening {
+                Happening::PartnershipChanged { to, .. } => company::PartnershipState::parse(to).map(Into::into),
+                _ => None,
+            }
+        }
+    }
+
+    /// The name or limits of a template of the viewer's company changed.
+    LeadTemplateUpdated {
+        /// Which fields, and how.
+        async fn changes(&self) -> Vec<FieldChange> {
+            match &self.0.happening {
+                Happening::TemplateUpdated { changes: list } => changes(list),
+                _ => Vec::new(),
+            }
+        }
+    }
+}
+
+/// One thing that happened, as the viewer's company may read it.
+#[derive(Clone, Debug, Interface)]
+#[graphql(
+    field(name = "id", ty = "ID", desc = "Its global id, the same in both companies' logs."),
+    field(name = "cursor", ty = "String", desc = "Its place in the log of the viewer's company: opaque, for `after`."),
+    field(name = "at", ty = "DateTime", desc = "When it happened."),
+    field(name = "actor", ty = "Actor", desc = "Who did it."),
+    field(
+        name = "lead",
+        ty = "Option<Lead>",
+        desc = "The lead, as it now is for the viewer; null where it is not about a lead."
+    )
+)]
+pub enum Activity {
+    /// A lead was created.
+    LeadCreated(LeadCreated),
+    /// A lead was passed to a receiver.
+    LeadShared(LeadShared),
+    /// A lead moved to another stage.
+    LeadStageChanged(LeadStageChanged),
+    /// Fields of a lead changed.
+    LeadUpdated(LeadUpdated),
+    /// A comment was added.
+    CommentAdded(CommentAdded),
+    /// The text of a comment was changed.
+    CommentEdited(CommentEdited),
+    /// A comment was removed.
+    CommentRemoved(CommentRemoved),
+    /// A task changed.
+    TaskChanged(TaskChanged),
+    /// An opportunity was created.
+    OpportunityCreated(OpportunityCreated),
+    /// An opportunity moved to another stage.
+    OpportunityStageChanged(OpportunityStageChanged),
+    /// Fields of an opportunity changed.
+    OpportunityUpdated(OpportunityUpdated),
+    /// A partnership changed.
+    PartnershipChanged(PartnershipChanged),
+    /// A template changed.
+    LeadTemplateUpdated(LeadTemplateUpdated),
+}
+
+impl Activity {
+    pub(super) fn of(event: Arc<Event>) -> Self {
+        match event.happening {
+            Happening::LeadCreated {} => LeadCreated(event).into(),
+            Happening::LeadShared { .. } => LeadShared(event).into(),
+            Happening::LeadStageChanged { .. } => LeadStageChanged(event).into(),
+            Happening::LeadUpdated { .. } => LeadUpdated(event).into(),
+            Happening::CommentAdded {} => CommentAdded(event).into(),
+            Happening::CommentEdited {} => CommentEdited(event).into(),
+            Happening::CommentRemoved {} => CommentRemoved(event).into(),
+            Happening::TaskChanged { .. } => TaskChanged(event).into(),
+            Happening::OpportunityCreated {} => OpportunityCreated(event).into(),
+            Happening::OpportunityStageChanged { .. } => OpportunityStageChanged(event).into(),
+            Happening::OpportunityUpdated { .. } => OpportunityUpdated(event).into(),
+            Happening::PartnershipChanged { .. } => PartnershipChanged(event).into(),
+            Happening::TemplateUpdated { .. } => LeadTemplateUpdated(event).into(),
+        }
+    }
+}
+
+connection!(ActivityConnection, ActivityEdge, Activity, "activities");
+
+/// The kinds of activity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ActivityKind {
+    /// `LeadCreated`
+    LeadCreated,
+    /// `LeadShared`
+    LeadShared,
+    /// `LeadStageChanged`
+    LeadStageChanged,
+    /// `LeadUpdated`
+    LeadUpdated,
+    /// `CommentAdded`
+    CommentAdded,
+    /// `CommentEdited`
+    CommentEdited,
+    /// `CommentRemoved`
+    CommentRemoved,
+    /// `TaskChanged`
+    TaskChanged,
+    /// `OpportunityCreated`
+    OpportunityCreated,
+    /// `OpportunityStageChanged`
+    OpportunityStageChanged,
+    /// `OpportunityUpdated`
+    OpportunityUpdated,
+    /// `PartnershipChanged`
+    PartnershipChanged,
+    /// `LeadTemplateUpdated`
+    LeadTemplateUpdated,
+}
+
+impl ActivityKind {
+    const fn recorded(self) -> &'static str {
+        match self {
+            Self::LeadCreated => "LEAD_CREATED",
+            Self::LeadShared => "LEAD_SHARED",
+            Self::LeadStageChanged => "LEAD_STAGE_CHANGED",
+            Self::LeadUpdated => "LEAD_UPDATED",
+            Self::CommentAdded => "COMMENT_ADDED",
+            Self::CommentEdited => "COMMENT_EDITED",
+            Self::CommentRemoved => "COMMENT_REMOVED",
+            Self::TaskChanged => "TASK_CHANGED",
+            Self::OpportunityCreated => "OPPORTUNITY_CREATED",
+            Self::OpportunityStageChanged => "OPPORTUNITY_STAGE_CHANGED",
+            Self::OpportunityUpdated => "OPPORTUNITY_UPDATED",
+            Self::PartnershipChanged => "PARTNERSHIP_CHANGED",
+            Self::LeadTemplateUpdated => "TEMPLATE_UPDATED",
+        }
+    }
+}
+
+/// Which activity to list. What is absent does not matter; all that is given has to hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ActivityFilter {
+    /// About this lead.
+    pub lead_id: Option<ID>,
+    /// Of one of these kinds.
+    pub kind: Option<Vec<ActivityKind>>,
+    /// Done by this member.
+    pub actor_id: Option<ID>,
+    /// At this time or later.
+    pub since: Option<DateTime>,
+    /// Before this time.
+    pub until: Option<DateTime>,
+}
+
+impl ActivityFilter {
+    pub(super) fn of_lead(lead: LeadId) -> Self {
+        Self { lead_id: Some(super::id(NodeType::Lead, lead.0)), ..Self::default() }
+    }
+}
+
+pub(super) async fn page(
+    ctx: &Context<'_>,
+    filter: ActivityFilter,
+    request: PageRequest,
+) -> Result<ActivityConnection> {
+    let id = |id: &Option<ID>, kind, field| id.as_ref().map(|id| super::parse_id(ctx, id, kind, field)).transpose();
+    let filter = activity::ActivityFilter {
+        lead: id(&filter.lead_id, NodeType::Lead, "filter.leadId")?.map(Into::into),
+        kinds: filter.kind.map(|kinds| kinds.into_iter().map(ActivityKind::recorded).collect()),
+        actor: id(&filter.actor_id, NodeType::Member, "filter.actorId")?.map(Into::into),
+        since: filter.since.map(|at| at.0),
+        until: filter.until.map(|at| at.0),
+    };
+    let page = service(ctx).activity(member(ctx)?, filter, request).await.reply(ctx)?;
+    Ok(connect!(page, ActivityConnection, ActivityEdge, |event| Activity::of(Arc::new(event))))
+}

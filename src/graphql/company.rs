@@ -1,0 +1,480 @@
+//! Companies, members, partnerships, templates.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
+
+use super::{
+    error::Reply,
+    load, member,
+    page::connection,
+    parse_id,
+    scalars::{Duration, EmailAddress},
+    service,
+};
+use crate::{
+    domain::{
+        actor, company,
+        global_id::NodeType,
+        id::{CompanyId, MemberId, PartnershipId},
+        patch::Patch,
+        template, workflow,
+    },
+    error::Error,
+};
+
+/// What a member may do in its company.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "actor::Role")]
+pub enum Role {
+    /// Manages partnerships and templates, and does all that SALES does.
+    Admin,
+    /// Works leads and opportunities.
+    Sales,
+    /// Creates leads and follows those it owns.
+    Marketeer,
+    /// Oversees leads and follows those it owns.
+    Manager,
+    /// A machine: creates and updates leads by external reference, reads feeds, decides nothing.
+    Integration,
+    /// Reads only.
+    Viewer,
+}
+
+/// Which side of a lead a company is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "actor::Side")]
+pub enum Side {
+    /// The company that created the lead.
+    Source,
+    /// The company that answers it.
+    Receiver,
+}
+
+/// What a company is in a partnership.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum PartnershipRole {
+    /// Whose product is sold.
+    Vendor,
+    /// Who sells with the vendor.
+    Partner,
+}
+
+/// Where a partnership stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "company::PartnershipState")]
+pub enum PartnershipState {
+    /// One company has invited the other, which has not answered.
+    Invited,
+    /// Leads can be shared.
+    Active,
+    /// No new leads are shared; those already shared go on.
+    Suspended,
+    /// Over: each receiver keeps its view of the leads as it was then.
+    Ended,
+}
+
+/// A company: a tenant of this server.
+#[derive(Clone, Debug)]
+pub struct Company(pub(super) CompanyId);
+
+/// A company: a tenant of this server.
+#[Object]
+impl Company {
+    /// Its global id.
+    pub async fn id(&self) -> ID {
+        super::id(NodeType::Company, self.0.0)
+    }
+
+    /// Its name for people.
+    async fn name(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(at_hand(ctx, self.0).await?.name.clone())
+    }
+
+    /// Its name in tokens and invitations, such as `acme`.
+    async fn slug(&self, ctx: &Context<'_>) -> Result<String> {
+        Ok(at_hand(ctx, self.0).await?.slug.clone())
+    }
+}
+
+/// A person or machine of a company.
+#[derive(Clone, Debug)]
+pub struct Member(pub(super) company::Profile);
+
+/// A person or machine of a company, recorded when its token is first seen.
+#[Object]
+impl Member {
+    /// Its global id.
+    pub async fn id(&self) -> ID {
+        super::id(NodeType::Member, self.0.id.0)
+    }
+
+    /// Its name, as its token last said.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Its e-mail address, as its token last said; null where it said none.
+    async fn email(&self) -> Option<EmailAddress> {
+        self.0.email.clone().map(EmailAddress)
+    }
+
+    /// Its company.
+    async fn company(&self) -> Company {
+        Company(self.0.company)
+    }
+
+    /// What it may do in its company, as its token last said.
+    async fn roles(&self) -> Vec<Role> {
+        self.0.roles.iter().copied().map(Role::from).collect()
+    }
+}
+
+connection!(MemberConnection, MemberEdge, Member, "members");
+
+/// Two companies that agreed to share leads.
+#[derive(Clone, Debug)]
+pub struct Partnership(pub(super) company::Partnership);
+
+/// Two companies that agreed to share leads.
+#[Object]
+impl Partnership {
+    /// Its global id.
+    pub async fn id(&self) -> ID {
+        super::id(NodeType::Partnership, self.0.id.0)
+    }
+
+    /// The vendor.
+    async fn vendor(&self) -> Company {
+        Company(self.0.vendor)
+    }
+
+    /// The partner.
+    async fn partner(&self) -> Company {
+        Company(self.0.partner)
+    }
+
+    /// The other company, as the viewer sees it.
+    async fn counterpart(&self, ctx: &Context<'_>) -> Result<Company> {
+        Ok(Company(self.0.counterpart(member(ctx)?.company)))
+    }
+
+    /// What the viewer's company is in it.
+    async fn role(&self, ctx: &Context<'_>) -> Result<PartnershipRole> {
+        let vendor = self.0.vendor == member(ctx)?.company;
+        Ok(if vendor { PartnershipRole::Vendor } else { PartnershipRole::Partner })
+    }
+
+    /// Where it stands.
+    async fn state(&self) -> PartnershipState {
+        self.0.state.into()
+    }
+
+    /// Which of the two companies invited the other.
+    async fn invited_by(&self) -> Company {
+        Company(self.0.invited_by)
+    }
+}
+
+connection!(PartnershipConnection, PartnershipEdge, Partnership, "partnerships");
+
+/// What a new lead or opportunity starts from.
+#[derive(Clone, Debug)]
+pub struct LeadTemplate(pub(super) template::Template);
+
+/// What a new lead or opportunity starts from: its workflow and its time limits.
+#[Object]
+impl LeadTemplate {
+    /// Its global id.
+    pub async fn id(&self) -> ID {
+        super::id(NodeType::LeadTemplate, self.0.id.0)
+    }
+
+    /// Its name in the API, unique within the company.
+    async fn key(&self) -> &str {
+        &self.0.key
+    }
+
+    /// Its name for people.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The key of its workflow.
+    async fn workflow(&self) -> &str {
+        &self.0.workflow.key
+    }
+
+    /// The version of its workflow.
+    async fn workflow_version(&self) -> i32 {
+        self.0.workflow.version
+    }
+
+    /// How long the receiver has to answer; null for no limit.
+    async fn answer_within(&self) -> Option<Duration> {
+        self.0.answer_within.as_ref().map(|limit| Duration(limit.to_string()))
+    }
+
+    /// How long the receiver has from the acceptance to the conversion; null for no limit.
+    async fn convert_within(&self) -> Option<Duration> {
+        self.0.convert_within.as_ref().map(|limit| Duration(limit.to_string()))
+    }
+
+    /// Whether it is taken where a new lead names none.
+    async fn is_default(&self) -> bool {
+        self.0.is_default
+    }
+
+    /// The stages of its workflow, in order.
+    async fn stages(&self, ctx: &Context<'_>) -> Result<Vec<Stage>> {
+        let definition = service(ctx).definition(&self.0.workflow).reply(ctx)?;
+        Ok(definition.stages.iter().map(Stage::from).collect())
+    }
+
+    /// Counts its changes, from 1.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+}
+
+/// Where a lead or opportunity stands in its workflow.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Stage {
+    /// Its name in code, such as `accepted`.
+    pub key: String,
+    /// Its name for people, such as `Accepted`.
+    pub name: String,
+    /// What a client can colour and count by, whatever the workflow.
+    pub kind: StageKind,
+    /// Whether it is an end: nothing leads on from it but passing the lead to another partner.
+    pub terminal: bool,
+}
+
+impl From<&workflow::definition::Stage> for Stage {
+    fn from(stage: &workflow::definition::Stage) -> Self {
+        Self { key: stage.key.clone(), name: stage.name.clone(), kind: stage.kind.into(), terminal: stage.terminal }
+    }
+}
+
+/// What a client can colour and count by, whatever the workflow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "workflow::definition::StageKind")]
+pub enum StageKind {
+    /// Not yet with the other side.
+    Open,
+    /// Waits for the other side's answer.
+    Awaiting,
+    /// Being worked.
+    Active,
+    /// Ended well.
+    Won,
+    /// Ended without success.
+    Lost,
+    /// Refused by the receiver.
+    Declined,
+    /// Not answered or not worked in time.
+    Expired,
+    /// Ended without an outcome to count.
+    Closed,
+}
+
+/// Whom to invite.
+#[derive(Clone, Debug, InputObject)]
+pub struct InvitePartnerInput {
+    /// The slug of the company to invite.
+    pub company_slug: String,
+    /// What the viewer's company will be in the partnership.
+    pub role: PartnershipRole,
+}
+
+/// What came of an invitation.
+#[derive(SimpleObject)]
+pub struct InvitePartnerPayload {
+    /// The partnership, INVITED.
+    pub partnership: Partnership,
+}
+
+/// Which invitation to accept.
+#[derive(Clone, Debug, InputObject)]
+pub struct AcceptPartnershipInput {
+    /// The partnership, which the other company invited to.
+    pub partnership_id: ID,
+}
+
+/// What came of an acceptance.
+#[derive(SimpleObject)]
+pub struct AcceptPartnershipPayload {
+    /// The partnership, ACTIVE.
+    pub partnership: Partnership,
+}
+
+/// Which partnership to suspend.
+#[derive(Clone, Debug, InputObject)]
+pub struct SuspendPartnershipInput {
+    /// The partnership, ACTIVE.
+    pub partnership_id: ID,
+}
+
+/// What came of a suspension.
+#[derive(SimpleObject)]
+pub struct SuspendPartnershipPayload {
+    /// The partnership, SUSPENDED.
+    pub partnership: Partnership,
+}
+
+/// Which partnership to resume.
+#[derive(Clone, Debug, InputObject)]
+pub struct ResumePartnershipInput {
+    /// The partnership, SUSPENDED.
+    pub partnership_id: ID,
+}
+
+/// What came of a resumption.
+#[derive(SimpleObject)]
+pub struct ResumePartnershipPayload {
+    /// The partnership, ACTIVE.
+    pub partnership: Partnership,
+}
+
+/// Which partnership to end, or which invitation to decline or take back.
+#[derive(Clone, Debug, InputObject)]
+pub struct EndPartnershipInput {
+    /// The partnership.
+    pub partnership_id: ID,
+}
+
+/// What came of an end.
+#[derive(SimpleObject)]
+pub struct EndPartnershipPayload {
+    /// The partnership, ENDED.
+    pub partnership: Partnership,
+}
+
+/// How to change a template, for the leads that start from it later. What is absent stays; a limit that is null is none.
+#[derive(Clone, Debug, InputObject)]
+pub struct UpdateLeadTemplateInput {
+    /// The template.
+    pub template_id: ID,
+    /// Its name for people.
+    pub name: MaybeUndefined<String>,
+    /// How long the receiver has to answer.
+    pub answer_within: MaybeUndefined<Duration>,
+    /// How long the receiver has from the acceptance to the conversion.
+    pub convert_within: MaybeUndefined<Duration>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a template's change.
+#[derive(SimpleObject)]
+pub struct UpdateLeadTemplatePayload {
+    /// The template as it now is.
+    pub template: LeadTemplate,
+}
+
+/// Companies, partnerships, templates: mutations.
+#[derive(Default, Debug)]
+pub struct CompanyMutation;
+
+/// Companies, partnerships, templates: mutations.
+#[Object]
+impl CompanyMutation {
+    /// Invites another company to share leads. Role: ADMIN.
+    async fn invite_partner(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Whom to invite, and as what.")] input: InvitePartnerInput,
+    ) -> Result<InvitePartnerPayload> {
+        let vendor = input.role == PartnershipRole::Vendor;
+        let found = service(ctx).invite_partner(member(ctx)?, &input.company_slug, vendor).await;
+        Ok(InvitePartnerPayload { partnership: Partnership(found.reply(ctx)?) })
+    }
+
+    /// Accepts an invitation. Role: ADMIN of the company that was invited.
+    async fn accept_partnership(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which invitation.")] input: AcceptPartnershipInput,
+    ) -> Result<AcceptPartnershipPayload> {
+        let id = partnership_id(ctx, &input.partnership_id)?;
+        let found = service(ctx).accept_partnership(member(ctx)?, id).await;
+        Ok(AcceptPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+    }
+
+    /// Suspends a partnership: no new leads are shared. Role: ADMIN of either company.
+    async fn suspend_partnership(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which partnership.")] input: SuspendPartnershipInput,
+    ) -> Result<SuspendPartnershipPayload> {
+        let id = partnership_id(ctx, &input.partnership_id)?;
+        let found = service(ctx).suspend_partnership(member(ctx)?, id).await;
+        Ok(SuspendPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+    }
+
+    /// Resumes a suspended partnership. Role: ADMIN of either company.
+    async fn resume_partnership(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which partnership.")] input: ResumePartnershipInput,
+    ) -> Result<ResumePartnershipPayload> {
+        let id = partnership_id(ctx, &input.partnership_id)?;
+        let found = service(ctx).resume_partnership(member(ctx)?, id).await;
+        Ok(ResumePartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+    }
+
+    /// Ends a partnership, or declines or takes back an invitation. What was shared stays with each receiver as it is
+    /// at that moment. Role: ADMIN of either company.
+    async fn end_partnership(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which partnership.")] input: EndPartnershipInput,
+    ) -> Result<EndPartnershipPayload> {
+        let id = partnership_id(ctx, &input.partnership_id)?;
+        let found = service(ctx).end_partnership(member(ctx)?, id).await;
+        Ok(EndPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+    }
+
+    /// Changes a template's name and time limits. Role: ADMIN.
+    async fn update_lead_template(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which template, and how.")] input: UpdateLeadTemplateInput,
+    ) -> Result<UpdateLeadTemplatePayload> {
+        let id = parse_id(ctx, &input.template_id, NodeType::LeadTemplate, "input.templateId")?;
+        let change = crate::service::company::TemplateChange {
+            name: patch(input.name),
+            answer_within: patch(input.answer_within).map(String::from),
+            convert_within: patch(input.convert_within).map(String::from),
+            expected_version: input.expected_version,
+        };
+        let found = service(ctx).update_template(member(ctx)?, id.into(), &change).await;
+        Ok(UpdateLeadTemplatePayload { template: LeadTemplate(found.reply(ctx)?) })
+    }
+}
+
+fn partnership_id(ctx: &Context<'_>, id: &ID) -> Result<PartnershipId> {
+    parse_id(ctx, id, NodeType::Partnership, "input.partnershipId").map(PartnershipId)
+}
+
+/// Absent, null or a value.
+pub(super) fn patch<T>(value: MaybeUndefined<T>) -> Patch<T> {
+    match value {
+        MaybeUndefined::Undefined => Patch::Absent,
+        MaybeUndefined::Null => Patch::Null,
+        MaybeUndefined::Value(value) => Patch::Value(value),
+    }
+}
+
+/// A member that is already known to be in the viewer's sight.
+pub(super) async fn profile(ctx: &Context<'_>, id: MemberId) -> Result<Member> {
+    load(ctx, id).await?.map(Member).ok_or_else(|| Error::internal(format!("there is no member {id}"))).reply(ctx)
+}
+
+/// A company, from this process's memory where it can be.
+async fn at_hand(ctx: &Context<'_>, id: CompanyId) -> Result<Arc<company::Company>> {
+    if let Some(company) = service(ctx).company_at_hand(id) {
+        return Ok(company);
+    }
+    load(ctx, id).await?.ok_or_else(|| Error::internal(format!("there is no company {id}"))).reply(ctx)
+}

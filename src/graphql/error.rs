@@ -1,0 +1,56 @@
+//! Refusals as GraphQL errors.
+
+use async_graphql::{Context, ErrorExtensionValues, ServerError};
+
+use crate::error::{Error, ErrorCode, Fault, Result};
+
+/// Turns a use case's result into a resolver's.
+pub(super) trait Reply<T> {
+    /// The value; or the first fault as the resolver's error and the others beside it.
+    fn reply(self, ctx: &Context<'_>) -> async_graphql::Result<T>;
+}
+
+impl<T> Reply<T> for Result<T> {
+    fn reply(self, ctx: &Context<'_>) -> async_graphql::Result<T> {
+        self.map_err(|error| match error {
+            Error::Faults(faults) => {
+                let mut faults = faults.into_iter();
+                let first = faults.next();
+                for fault in faults {
+                    let error = written(&fault);
+                    let mut other = ServerError::new(error.message, Some(ctx.item.pos));
+                    other.extensions = error.extensions;
+                    ctx.add_error(ctx.set_error_path(other));
+                }
+                first.map_or_else(|| internal(&"a refusal without a fault"), |fault| written(&fault))
+            }
+            Error::Internal(cause) => internal(&cause),
+        })
+    }
+}
+
+/// The cause goes to the log alone; the request's id is added where the answer is written.
+fn internal(cause: &dyn std::fmt::Display) -> async_graphql::Error {
+    tracing::error!(%cause, "a use case failed");
+    written(&Fault::new(ErrorCode::Internal, "Something went wrong on the server. Its log has the cause."))
+}
+
+/// A fault as the library's error.
+pub(super) fn written(fault: &Fault) -> async_graphql::Error {
+    let mut extensions = ErrorExtensionValues::default();
+    extensions.set("code", fault.code.as_str());
+    for (name, value) in [("field", &fault.field), ("action", &fault.action), ("stage", &fault.stage)] {
+        if let Some(value) = value {
+            extensions.set(name, value.as_str());
+        }
+    }
+    if let Some(version) = fault.version {
+        extensions.set("version", version);
+    }
+    async_graphql::Error { message: fault.message.clone(), source: None, extensions: Some(extensions) }
+}
+
+/// A failure whose cause is the server's alone.
+pub(super) fn unexplained(error: &Error) -> async_graphql::Error {
+    internal(error)
+}

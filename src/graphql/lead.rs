@@ -1,0 +1,1235 @@
+//! Leads.
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{
+    ComplexObject, Context, Enum, ID, InputObject, Lookahead, MaybeUndefined, Object, Result, SimpleObject,
+};
+
+use super::{
+    activity::{ActivityConnection, ActivityFilter},
+    comment::{Comment, CommentConnection},
+    company::{Company, LeadTemplate, Member, Partnership, Side, Stage, StageKind, patch, profile},
+    error::Reply,
+    load,
+    loader::{CommentsOf, OpenTasksOf, ReferencesOf, TasksOf},
+    member,
+    opportunity::{Opportunity, OpportunityInput},
+    page::{connect, connection, cost, request},
+    parse_id,
+    scalars::{CountryCode, CurrencyCode, DateTime, Decimal, EmailAddress, Json, PhoneNumber, Url},
+    service,
+    task::{Task, TaskConnection},
+};
+use crate::{
+    domain::{
+        actor, comment,
+        company::{self, Profile},
+        customer,
+        global_id::{self, NodeType},
+        id::{LeadId, PartnershipId},
+        lead, money,
+        page::{Page, PageRequest},
+        reference,
+        workflow::definition::{self, Definition},
+    },
+    error::Error,
+    service::lead::{ActionCall, Asked, LeadChange, LeadKey, NewLead, partnership_form},
+    store::lead::LeadSort,
+};
+
+/// What was loaded for a whole page at once, so that the lead's own fields need not ask.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AtHand {
+    partnership: Option<Option<company::Partnership>>,
+    comments: Option<(PageRequest, Page<(comment::Comment, Profile)>)>,
+    open_tasks: Option<i64>,
+}
+
+/// A customer's need.
+#[derive(Clone, Debug)]
+pub struct Lead {
+    lead: Arc<lead::Lead>,
+    at_hand: AtHand,
+    definition: OnceLock<Arc<Definition>>,
+}
+
+impl Lead {
+    pub(super) fn new(lead: lead::Lead) -> Self {
+        Self { lead: Arc::new(lead), at_hand: AtHand::default(), definition: OnceLock::new() }
+    }
+
+    fn definition(&self, ctx: &Context<'_>) -> Result<&Definition> {
+        if let Some(definition) = self.definition.get() {
+            return Ok(definition);
+        }
+        let definition = service(ctx).definition(&self.lead.workflow).reply(ctx)?;
+        Ok(self.definition.get_or_init(|| definition))
+    }
+}
+
+/// A customer's need, as the viewer's company sees it. A receiver whose assignment has ended sees it as it was then.
+#[Object]
+impl Lead {
+    /// Its global id, the same for both companies.
+    pub async fn id(&self) -> ID {
+        super::id(NodeType::Lead, self.lead.id.0)
+    }
+
+    /// Short, for people: `L-1042`; unique within the source company.
+    async fn number(&self) -> &str {
+        &self.lead.number
+    }
+
+    /// What the customer needs, in a line.
+    async fn title(&self) -> &str {
+        &self.lead.title
+    }
+
+    /// What the customer needs, at length.
+    async fn description(&self) -> Option<&str> {
+        self.lead.description.as_deref()
+    }
+
+    /// Where the lead came from, such as `Web`; null where nobody said.
+    async fn lead_source(&self) -> Option<&str> {
+        self.lead.lead_source.as_deref()
+    }
+
+    /// The side of the viewer's company.
+    async fn side(&self) -> Side {
+        self.lead.side.into()
+    }
+
+    /// The company that created it.
+    async fn source(&self) -> Company {
+        Company(self.lead.source)
+    }
+
+    /// The company that it was last passed to; null while internal.
+    async fn receiver(&self) -> Option<Company> {
+        self.lead.receiver.map(Company)
+    }
+
+    /// The partnership that it was last shared across; null while internal.
+    async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Partnership>> {
+        if let Some(partnership) = &self.at_hand.partnership {
+            return Ok(partnership.clone().map(Partnership));
+        }
+        let Some(id) = self.lead.partnership else { return Ok(None) };
+        Ok(load(ctx, id).await?.map(Partnership))
+    }
+
+    /// What it started from.
+    async fn template(&self, ctx: &Context<'_>) -> Result<LeadTemplate> {
+        let found = load(ctx, self.lead.template).await?;
+        found.map(LeadTemplate).ok_or_else(|| Error::internal("a lead without its template")).reply(ctx)
+    }
+
+    /// Where it stands now. A lead whose limit has passed is expired for everyone at once.
+    async fn stage(&self, ctx: &Context<'_>) -> Result<Stage> {
+        let stage = self.definition(ctx)?.stage(&self.lead.stage);
+        stage.map(Stage::from).ok_or_else(|| Error::internal("a lead in an unknown stage")).reply(ctx)
+    }
+
+    /// Where its review by the vendor stands; null where the template has no status track.
+    async fn status(&self) -> Option<Stage> {
+        None
+    }
+
+    /// Who works it on the viewer's side.
+    async fn owner(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
+        let Some(id) = self.lead.owner else { return Ok(None) };
+        profile(ctx, id).await.map(Some)
+    }
+
+    /// Not deactivated.
+    async fn active(&self) -> bool {
+        self.lead.active
+    }
+
+    /// Whether it is in the archive: read-only, and left out of lists that don't ask for it.
+    async fn archived(&self) -> bool {
+        self.lead.archived
+    }
+
+    /// Whose need it is.
+    async fn customer(&self) -> Customer {
+        Customer::from(&self.lead.customer)
+    }
+
+    /// What it may be worth; null where nobody said.
+    async fn estimated_value(&self) -> Option<Money> {
+        self.lead.value.map(Money::from)
+    }
+
+    /// When the running counter ends; null when none runs.
+    async fn expires_at(&self) -> Option<DateTime> {
+        self.lead.expires_at.map(DateTime)
+    }
+
+    /// When it was accepted; null before.
+    async fn accepted_at(&self) -> Option<DateTime> {
+        self.lead.accepted_at.map(DateTime)
+    }
+
+    /// When it was declined; null unless it was.
+    async fn declined_at(&self) -> Option<DateTime> {
+        self.lead.declined_at.map(DateTime)
+    }
+
+    /// When its limit passed; null unless it did.
+    async fn expired_at(&self) -> Option<DateTime> {
+        self.lead.expired_at.map(DateTime)
+    }
+
+    /// When it became an opportunity; null before.
+    async fn converted_at(&self) -> Option<DateTime> {
+        self.lead.converted_at.map(DateTime)
+    }
+
+    /// When it was closed, converted or not; null before.
+    async fn closed_at(&self) -> Option<DateTime> {
+        self.lead.closed_at.map(DateTime)
+    }
+
+    /// The reason of the last decline, rejection, close, withdrawal or disqualification; null where none was given.
+    async fn reason(&self) -> Option<&str> {
+        self.lead.reason.as_deref()
+    }
+
+    /// What it became; null before its conversion.
+    async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
+        let Some(id) = self.lead.opportunity else { return Ok(None) };
+        Ok(load(ctx, id).await?.map(Opportunity::new))
+    }
+
+    /// What the viewer may do with it now, each with the form that it needs. What is not here would be refused.
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<LeadAction>> {
+        let definition = self.definition(ctx)?;
+        let actions = service(ctx).available_actions(member(ctx)?, &self.lead, definition);
+        Ok(actions.into_iter().filter_map(|action| LeadAction::of(definition, action)).collect())
+    }
+
+    /// The conversation on it, the oldest first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn comments(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<CommentConnection> {
+        let request = request(first, after, last, before);
+        let lead = self.lead.id;
+        if let Some((asked, page)) = &self.at_hand.comments
+            && *asked == request
+        {
+            return Ok(Comment::connection(page.clone(), lead));
+        }
+        if request.after.is_some() || request.before.is_some() {
+            let page = service(ctx).comments(member(ctx)?, lead, request).await.reply(ctx)?;
+            return Ok(connect!(page, CommentConnection, CommentEdge, Comment::new, lead: lead));
+        }
+        let page = load(ctx, CommentsOf(lead, request)).await?;
+        Ok(Comment::connection(page.unwrap_or_else(empty), lead))
+    }
+
+    /// What is to be done on it, the oldest first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn tasks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<TaskConnection> {
+        let request = request(first, after, last, before);
+        let lead = self.lead.id;
+        let page = if request.after.is_some() || request.before.is_some() {
+            service(ctx).tasks_of_lead(member(ctx)?, lead, request).await.reply(ctx)?
+        } else {
+            load(ctx, TasksOf(lead, request)).await?.unwrap_or_else(empty)
+        };
+        Ok(Task::connection(page, Some(lead)))
+    }
+
+    /// How many of its tasks are open.
+    async fn open_task_count(&self, ctx: &Context<'_>) -> Result<i32> {
+        let count = match self.at_hand.open_tasks {
+            Some(count) => count,
+            None => load(ctx, OpenTasksOf(self.lead.id)).await?.unwrap_or_default(),
+        };
+        Ok(i32::try_from(count).unwrap_or(i32::MAX))
+    }
+
+    /// What happened to it, the newest first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<ActivityConnection> {
+        let filter = ActivityFilter::of_lead(self.lead.id);
+        super::activity::page(ctx, filter, request(first, after, last, before)).await
+    }
+
+    /// Its records in the viewer's company's other systems. The other side's are never here.
+    async fn external_references(&self, ctx: &Context<'_>) -> Result<Vec<ExternalReference>> {
+        let found = load(ctx, ReferencesOf(self.lead.id)).await?.unwrap_or_default();
+        Ok(found.into_iter().map(ExternalReference::from).collect())
+    }
+
+    /// When the viewer's company's part in it ended; null while it goes on. Nothing newer is in this view.
+    async fn ended_at(&self) -> Option<DateTime> {
+        self.lead.ended_at.map(DateTime)
+    }
+
+    /// Counts the changes of this view, from 1: what `expectedVersion` is compared with.
+    async fn version(&self) -> i32 {
+        self.lead.version
+    }
+
+    /// When it came to the viewer's company: created by it, or shared with it.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.lead.created_at)
+    }
+
+    /// When this view last changed.
+    async fn updated_at(&self) -> DateTime {
+        DateTime(self.lead.updated_at)
+    }
+}
+
+fn empty<T>() -> Page<T> {
+    Page { edges: Vec::new(), has_next: false, has_previous: false }
+}
+
+connection!(LeadConnection, LeadEdge, Lead, "leads");
+
+/// A page of leads, with what the query asks of each loaded for all of them at once.
+pub(super) async fn leads_at_hand(
+    ctx: &Context<'_>,
+    page: Page<lead::Lead>,
+    node: &Lookahead<'_>,
+) -> Result<LeadConnection> {
+    let (service, member) = (service(ctx), member(ctx)?);
+    let ids: Vec<_> = page.edges.iter().map(|(_, lead)| lead.id).collect();
+    let mut connection = connect!(page, LeadConnection, LeadEdge, Lead::new);
+    if ids.is_empty() {
+        return Ok(connection);
+    }
+    if node.field("partnership").exists() {
+        let mut wanted: Vec<_> = connection.edges.iter().filter_map(|edge| edge.node.lead.partnership).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        let found = service.partnerships_by_ids(member, &wanted).await.reply(ctx)?;
+        for edge in &mut connection.edges {
+            let id = edge.node.lead.partnership;
+            edge.node.at_hand.partnership = Some(found.iter().find(|item| Some(item.id) == id).cloned());
+        }
+    }
+    // With two selections of comments the loader tells them apart; with one there is nothing to tell.
+    if let [comments] = node.field("comments").selection_fields().as_slice()
+        && let Some(request) = arguments(comments)
+    {
+        let mut found = service.comments_of_leads(member, &ids, &request).await.reply(ctx)?;
+        for edge in &mut connection.edges {
+            let page = found.remove(&edge.node.lead.id).unwrap_or_else(empty);
+            edge.node.at_hand.comments = Some((request.clone(), page));
+        }
+    }
+    if node.field("openTaskCount").exists() {
+        let found = service.open_tasks(member, &ids).await.reply(ctx)?;
+        for edge in &mut connection.edges {
+            edge.node.at_hand.open_tasks = Some(found.get(&edge.node.lead.id).copied().unwrap_or_default());
+        }
+    }
+    Ok(connection)
+}
+
+/// The arguments of a connection of a lead, where they are sound and have no cursor.
+fn arguments(field: &async_graphql::SelectionField<'_>) -> Option<PageRequest> {
+    let mut request = PageRequest::default();
+    for (name, value) in field.arguments().ok()? {
+        let number = match &value {
+            async_graphql::Value::Number(number) => number.as_i64(),
+            async_graphql::Value::Null => None,
+            _ => return None,
+        };
+        match name.as_str() {
+            "first" => request.first = number,
+            "last" => request.last = number,
+            _ if number.is_none() && value == async_graphql::Value::Null => {}
+            _ => return None,
+        }
+    }
+    request.bounds().is_ok().then_some(request)
+}
+
+/// Something that the viewer may do now.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct LeadAction {
+    /// Its name in code, as `performLeadAction` takes it.
+    pub key: String,
+    /// Its name for people, as on a button.
+    pub name: String,
+    /// The stage that it leads to.
+    pub to_stage: Stage,
+    /// What the caller fills in.
+    pub fields: Vec<ActionField>,
+}
+
+impl LeadAction {
+    pub(super) fn of(definition: &Definition, action: &definition::Action) -> Option<Self> {
+        Some(Self {
+            key: action.key.clone(),
+            name: action.name.clone(),
+            to_stage: definition.stage(&action.to)?.into(),
+            fields: action.fields.iter().map(ActionField::from).collect(),
+        })
+    }
+}
+
+/// A field of an action's form.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct ActionField {
+    /// Its name in the form.
+    pub key: String,
+    /// Its name for people.
+    pub label: String,
+    /// What its value is.
+    #[graphql(name = "type")]
+    pub kind: FieldType,
+    /// Whether it must be given.
+    pub required: bool,
+    /// The values to choose from; null for other types than CHOICE.
+    pub options: Option<Vec<String>>,
+    /// What a client shows at first; null for nothing.
+    pub default: Option<String>,
+}
+
+impl From<&definition::Field> for ActionField {
+    fn from(field: &definition::Field) -> Self {
+        Self {
+            key: field.key.clone(),
+            label: field.label.clone(),
+            kind: field.kind.into(),
+            required: field.required,
+            options: field.options.clone(),
+            default: field.default.clone(),
+        }
+    }
+}
+
+/// What the value of a form's field is. All are strings except where said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "definition::FieldType")]
+pub enum FieldType {
+    /// One line of text.
+    Text,
+    /// Text of several lines.
+    LongText,
+    /// A whole number.
+    Integer,
+    /// A decimal number as a string.
+    Decimal,
+    /// An object as `MoneyInput`.
+    Money,
+    /// A day, ISO 8601.
+    Date,
+    /// A moment, RFC 3339.
+    DateTime,
+    /// true or false.
+    Boolean,
+    /// One of the field's options.
+    Choice,
+    /// The id of a member of the viewer's company.
+    Member,
+    /// The id of an opportunity of the viewer's company.
+    Opportunity,
+    /// An object as `OpportunityInput`.
+    OpportunityForm,
+    /// The id of a partnership of the viewer's company.
+    Partnership,
+}
+
+/// Whose need a lead is.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Customer {
+    /// The customer's company.
+    pub company: String,
+    /// Its website; null where nobody said.
+    pub website: Option<Url>,
+    /// Its industry; null where nobody said.
+    pub industry: Option<String>,
+    /// How many people it employs; null where nobody said.
+    pub employees: Option<i32>,
+    /// Its address; null where nothing of it is known.
+    pub address: Option<Address>,
+    /// The person to speak to; null where nothing is known.
+    pub contact: Option<Contact>,
+}
+
+/// A customer's address.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Address {
+    /// Street and number; may have several lines.
+    pub street: Option<String>,
+    /// The city.
+    pub city: Option<String>,
+    /// The state or province.
+    pub region: Option<String>,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// The country.
+    pub country: Option<CountryCode>,
+}
+
+/// The person to speak to.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Contact {
+    /// The first name.
+    pub first_name: Option<String>,
+    /// The last name.
+    pub last_name: Option<String>,
+    /// The title or position.
+    pub job_title: Option<String>,
+    /// The e-mail address.
+    pub email: Option<EmailAddress>,
+    /// The phone number as E.164.
+    pub phone: Option<PhoneNumber>,
+    /// The phone number as it was typed.
+    pub phone_as_typed: Option<String>,
+}
+
+impl From<&customer::Customer> for Customer {
+    fn from(customer: &customer::Customer) -> Self {
+        let (address, contact) = (&customer.address, &customer.contact);
+        Self {
+            company: customer.company.clone(),
+            website: customer.website.clone().map(Url),
+            industry: customer.industry.clone(),
+            employees: customer.employees,
+            address: (!address.is_empty()).then(|| Address {
+                street: address.street.clone(),
+                city: address.city.clone(),
+                region: address.region.clone(),
+                postal_code: address.postal_code.clone(),
+                country: address.country.clone().map(CountryCode),
+            }),
+            contact: (!contact.is_empty()).then(|| Contact {
+                first_name: contact.first_name.clone(),
+                last_name: contact.last_name.clone(),
+                job_title: contact.job_title.clone(),
+                email: contact.email.clone().map(EmailAddress),
+                phone: contact.phone.as_ref().map(|phone| PhoneNumber(phone.e164.clone())),
+                phone_as_typed: contact.phone.as_ref().map(|phone| phone.typed.clone()),
+            }),
+        }
+    }
+}
+
+/// An amount in a currency.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct Money {
+    /// The amount, with the currency's decimals.
+    pub amount: Decimal,
+    /// The currency.
+    pub currency: CurrencyCode,
+}
+
+impl From<money::Money> for Money {
+    fn from(money: money::Money) -> Self {
+        Self { amount: Decimal(money.to_string()), currency: CurrencyCode(money.currency().code().to_owned()) }
+    }
+}
+
+/// A lead's record in another system.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct ExternalReference {
+    /// The system, such as `salesforce`.
+    pub system: String,
+    /// The record's id in that system.
+    pub id: String,
+    /// Where a person finds the record.
+    pub url: Option<Url>,
+}
+
+impl From<reference::ExternalReference> for ExternalReference {
+    fn from(reference: reference::ExternalReference) -> Self {
+        Self { system: reference.system, id: reference.id, url: reference.url.map(Url) }
+    }
+}
+
+/// Which leads to list. What is absent does not matter; all that is given has to hold.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct LeadFilter {
+    /// In one of these stages, by key, such as `pending`.
+    pub stage: Option<Vec<String>>,
+    /// In a stage of one of these kinds.
+    pub stage_kind: Option<Vec<StageKind>>,
+    /// The viewer's company is on this side.
+    pub side: Option<Side>,
+    /// With this owner on the viewer's side.
+    pub owner_id: Option<ID>,
+    /// From this template.
+    pub template_id: Option<ID>,
+    /// Last shared across this partnership.
+    pub partnership_id: Option<ID>,
+    /// In the archive or out of it. Where absent, archived leads are left out unless `stage` or `stageKind` is given.
+    pub archived: Option<bool>,
+    /// Active or deactivated; active ones where absent.
+    pub active: Option<bool>,
+    /// Whose running counter ends before this time.
+    pub expiring_before: Option<DateTime>,
+    /// With this text in title, customer or number, whatever the case; 1 to 100 characters.
+    pub text: Option<String>,
+}
+
+/// The order of a list of leads.
+#[derive(Clone, Copy, Debug, InputObject)]
+pub struct LeadOrder {
+    /// By what.
+    pub field: LeadOrderField,
+    /// Which way; DESC where absent.
+    #[graphql(default_with = "OrderDirection::Desc")]
+    pub direction: OrderDirection,
+}
+
+/// What leads can be ordered by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "LeadSort")]
+pub enum LeadOrderField {
+    /// When the lead came to the viewer's company.
+    Created,
+    /// When it last changed.
+    Updated,
+    /// When its counter ends; those without one count as the latest.
+    Expires,
+    /// Its estimated value as a number, whatever the currency; those without one count as the lowest.
+    Value,
+}
+
+/// Which way a list runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OrderDirection {
+    /// From the earliest or lowest.
+    Asc,
+    /// From the latest or highest.
+    Desc,
+}
+
+/// A customer, as a new lead has it.
+#[derive(Clone, Debug, InputObject)]
+pub struct CustomerInput {
+    /// The customer's company; at most 200 characters.
+    pub company: String,
+    /// Its website.
+    pub website: Option<Url>,
+    /// Its industry.
+    pub industry: Option<String>,
+    /// How many people it employs.
+    pub employees: Option<i32>,
+    /// Its address.
+    pub address: Option<AddressInput>,
+    /// The person to speak to.
+    pub contact: Option<ContactInput>,
+}
+
+/// A customer's address.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct AddressInput {
+    /// Street and number; may have several lines.
+    pub street: Option<String>,
+    /// The city.
+    pub city: Option<String>,
+    /// The state or province.
+    pub region: Option<String>,
+    /// The postal code.
+    pub postal_code: Option<String>,
+    /// The country.
+    pub country: Option<CountryCode>,
+}
+
+/// The person to speak to.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct ContactInput {
+    /// The first name.
+    pub first_name: Option<String>,
+    /// The last name.
+    pub last_name: Option<String>,
+    /// The title or position.
+    pub job_title: Option<String>,
+    /// The e-mail address.
+    pub email: Option<EmailAddress>,
+    /// The phone number as typed; without a country code it is read as one of the address's country.
+    pub phone: Option<PhoneNumber>,
+}
+
+impl From<CustomerInput> for customer::CustomerInput {
+    fn from(input: CustomerInput) -> Self {
+        Self {
+            company: Some(input.company),
+            website: input.website.map(String::from),
+            industry: input.industry,
+            employees: input.employees.map(i64::from),
+            address: input.address.map(|address| customer::AddressInput {
+                street: address.street,
+                city: address.city,
+                region: address.region,
+                postal_code: address.postal_code,
+                country: address.country.map(String::from),
+            }),
+            contact: input.contact.map(|contact| customer::ContactInput {
+                first_name: contact.first_name,
+                last_name: contact.last_name,
+                job_title: contact.job_title,
+                email: contact.email.map(String::from),
+                phone: contact.phone.map(String::from),
+            }),
+        }
+    }
+}
+
+/// A change of a customer. What is absent stays; what is null is cleared.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct UpdateCustomerInput {
+    /// The customer's company; can't be cleared.
+    pub company: MaybeUndefined<String>,
+    /// Its website.
+    pub website: MaybeUndefined<Url>,
+    /// Its industry.
+    pub industry: MaybeUndefined<String>,
+    /// How many people it employs.
+    pub employees: MaybeUndefined<i32>,
+    /// Its address.
+    pub address: MaybeUndefined<UpdateAddressInput>,
+    /// The person to speak to.
+    pub contact: MaybeUndefined<UpdateContactInput>,
+}
+
+/// A change of a customer's address. What is absent stays; what is null is cleared.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct UpdateAddressInput {
+    /// Street and number; may have several lines.
+    pub street: MaybeUndefined<String>,
+    /// The city.
+    pub city: MaybeUndefined<String>,
+    /// The state or province.
+    pub region: MaybeUndefined<String>,
+    /// The postal code.
+    pub postal_code: MaybeUndefined<String>,
+    /// The country.
+    pub country: MaybeUndefined<CountryCode>,
+}
+
+/// A change of the person to speak to. What is absent stays; what is null is cleared.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct UpdateContactInput {
+    /// The first name.
+    pub first_name: MaybeUndefined<String>,
+    /// The last name.
+    pub last_name: MaybeUndefined<String>,
+    /// The title or position.
+    pub job_title: MaybeUndefined<String>,
+    /// The e-mail address.
+    pub email: MaybeUndefined<EmailAddress>,
+    /// The phone number as typed.
+    pub phone: MaybeUndefined<PhoneNumber>,
+}
+
+impl From<UpdateCustomerInput> for customer::CustomerPatch {
+    fn from(input: UpdateCustomerInput) -> Self {
+        Self {
+            company: patch(input.company),
+            website: patch(input.website).map(String::from),
+            industry: patch(input.industry),
+            employees: patch(input.employees).map(i64::from),
+            address: patch(input.address).map(|address| customer::AddressPatch {
+                street: patch(address.street),
+                city: patch(address.city),
+                region: patch(address.region),
+                postal_code: patch(address.postal_code),
+                country: patch(address.country).map(String::from),
+            }),
+            contact: patch(input.contact).map(|contact| customer::ContactPatch {
+                first_name: patch(contact.first_name),
+                last_name: patch(contact.last_name),
+                job_title: patch(contact.job_title),
+                email: patch(contact.email).map(String::from),
+                phone: patch(contact.phone).map(String::from),
+            }),
+        }
+    }
+}
+
+/// An amount in a currency.
+#[derive(Clone, Debug, InputObject)]
+pub struct MoneyInput {
+    /// The amount: not negative, with at most the currency's decimals.
+    pub amount: Decimal,
+    /// The currency.
+    pub currency: CurrencyCode,
+}
+
+impl From<MoneyInput> for crate::service::lead::MoneyInput {
+    fn from(input: MoneyInput) -> Self {
+        Self { amount: input.amount.0, currency: input.currency.0 }
+    }
+}
+
+/// A lead's record in another system.
+#[derive(Clone, Debug, InputObject)]
+pub struct ExternalReferenceInput {
+    /// The system, such as `salesforce`: letters, digits, dot, hyphen and underscore.
+    pub system: String,
+    /// The record's id in that system, unique within it.
+    pub id: String,
+    /// Where a person finds the record.
+    pub url: Option<Url>,
+}
+
+impl From<ExternalReferenceInput> for reference::ExternalReferenceInput {
+    fn from(input: ExternalReferenceInput) -> Self {
+        Self { system: Some(input.system), id: Some(input.id), url: input.url.map(String::from) }
+    }
+}
+
+/// A lead to create.
+#[derive(Clone, Debug, InputObject)]
+pub struct CreateLeadInput {
+    /// What the customer needs, in a line; at most 200 characters.
+    pub title: String,
+    /// What the customer needs, at length; at most 10,000 characters.
+    pub description: Option<String>,
+    /// Where the lead came from, such as `Web`; at most 100 characters.
+    pub lead_source: Option<String>,
+    /// Whose need it is.
+    pub customer: CustomerInput,
+    /// What it may be worth.
+    pub estimated_value: Option<MoneyInput>,
+    /// The template's key; the company's default where absent.
+    pub template_key: Option<String>,
+    /// Shared at once across this partnership where given.
+    pub partnership_id: Option<ID>,
+    /// The limit for the answer; the template's where absent.
+    pub expires_at: Option<DateTime>,
+    /// Its record in another system; DUPLICATE where another lead has it.
+    pub external_reference: Option<ExternalReferenceInput>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the same lead.
+    pub idempotency_key: Option<String>,
+}
+
+/// What came of a creation.
+#[derive(SimpleObject)]
+pub struct CreateLeadPayload {
+    /// The lead.
+    pub lead: Lead,
+}
+
+/// How to change a lead. What is absent stays; what is null is cleared. Exactly one of leadId and externalReference
+/// names the lead; with leadId, externalReference is added to the lead's references.
+#[derive(Clone, Debug, InputObject)]
+pub struct UpdateLeadInput {
+    /// The lead.
+    pub lead_id: Option<ID>,
+    /// The lead's record in another system: names the lead where leadId is absent, else is added to it.
+    pub external_reference: Option<ExternalReferenceInput>,
+    /// What the customer needs, in a line.
+    pub title: MaybeUndefined<String>,
+    /// What the customer needs, at length.
+    pub description: MaybeUndefined<String>,
+    /// Where the lead came from.
+    pub lead_source: MaybeUndefined<String>,
+    /// Whose need it is.
+    pub customer: MaybeUndefined<UpdateCustomerInput>,
+    /// What it may be worth.
+    pub estimated_value: MaybeUndefined<MoneyInput>,
+    /// When the running counter ends; null stops it.
+    pub expires_at: MaybeUndefined<DateTime>,
+    /// Who works it on the viewer's side.
+    pub owner_id: MaybeUndefined<ID>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a change.
+#[derive(SimpleObject)]
+pub struct UpdateLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Whom to share a lead with: an internal one, or one to pass on.
+#[derive(Clone, Debug, InputObject)]
+pub struct ShareLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// The partnership, ACTIVE.
+    pub partnership_id: ID,
+    /// The limit for the answer; the template's where absent.
+    pub expires_at: Option<DateTime>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a sharing.
+#[derive(SimpleObject)]
+pub struct ShareLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which lead to take back.
+#[derive(Clone, Debug, InputObject)]
+pub struct WithdrawLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// Why.
+    pub reason: Option<String>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a withdrawal.
+#[derive(SimpleObject)]
+pub struct WithdrawLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which lead to accept.
+#[derive(Clone, Debug, InputObject)]
+pub struct AcceptLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of an acceptance.
+#[derive(SimpleObject)]
+pub struct AcceptLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which lead to decline.
+#[derive(Clone, Debug, InputObject)]
+pub struct DeclineLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// Why; must not be blank.
+    pub reason: String,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a refusal.
+#[derive(SimpleObject)]
+pub struct DeclineLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which lead to convert, and to which opportunity: exactly one of opportunityId and opportunity.
+#[derive(Clone, Debug, InputObject)]
+pub struct ConvertLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// An opportunity of the viewer's company.
+    pub opportunity_id: Option<ID>,
+    /// A new opportunity; what it leaves out is taken from the lead.
+    pub opportunity: Option<OpportunityInput>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a conversion.
+#[derive(SimpleObject)]
+pub struct ConvertLeadPayload {
+    /// The opportunity that the lead became.
+    pub opportunity: Opportunity,
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which lead to close without an opportunity.
+#[derive(Clone, Debug, InputObject)]
+pub struct CloseLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// Why.
+    pub reason: Option<String>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a close.
+#[derive(SimpleObject)]
+pub struct CloseLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which lead to move, and where to: same rules as the action that leads there.
+#[derive(Clone, Debug, InputObject)]
+pub struct MoveLeadInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// The stage's key or name; case and punctuation don't matter.
+    pub stage: String,
+    /// Why, where the action asks for it.
+    pub reason: Option<String>,
+    /// An opportunity of the viewer's company, where the move converts the lead.
+    pub opportunity_id: Option<ID>,
+    /// A new opportunity, where the move converts the lead.
+    pub opportunity: Option<OpportunityInput>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of a move.
+#[derive(SimpleObject)]
+pub struct MoveLeadPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Which action to take on a lead, with its form.
+#[derive(Clone, Debug, InputObject)]
+pub struct PerformLeadActionInput {
+    /// The lead.
+    pub lead_id: ID,
+    /// The action's key, as `availableActions` has it.
+    pub action: String,
+    /// The form: an object with the action's fields by key.
+    pub fields: Option<Json>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of an action.
+#[derive(SimpleObject)]
+pub struct PerformLeadActionPayload {
+    /// The lead as it now is.
+    pub lead: Lead,
+}
+
+/// Leads: mutations.
+#[derive(Default, Debug)]
+pub struct LeadMutation;
+
+/// The form of a typed mutation: what is absent is not in it.
+fn form<const N: usize>(fields: [(&str, Option<serde_json::Value>); N]) -> serde_json::Map<String, serde_json::Value> {
+    fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
+}
+
+fn text(value: Option<String>) -> Option<serde_json::Value> {
+    value.map(serde_json::Value::String)
+}
+
+async fn act(
+    ctx: &Context<'_>,
+    lead_id: &ID,
+    asked: Asked<'_>,
+    form: serde_json::Map<String, serde_json::Value>,
+    expected_version: Option<i32>,
+) -> Result<Lead> {
+    let id = lead_id_of(ctx, lead_id)?;
+    let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version };
+    Ok(Lead::new(service(ctx).perform(member(ctx)?, id, &call).await.reply(ctx)?))
+}
+
+fn lead_id_of(ctx: &Context<'_>, id: &ID) -> Result<LeadId> {
+    parse_id(ctx, id, NodeType::Lead, "input.leadId").map(LeadId)
+}
+
+/// Leads: mutations.
+#[Object]
+impl LeadMutation {
+    /// Creates a lead, internal or shared at once. Roles: all but VIEWER.
+    async fn create_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The lead.")] input: CreateLeadInput,
+    ) -> Result<CreateLeadPayload> {
+        let new = NewLead {
+            title: input.title,
+            description: input.description,
+            lead_source: input.lead_source,
+            customer: input.customer.into(),
+            estimated_value: input.estimated_value.map(Into::into),
+            template_key: input.template_key,
+            partnership_id: input.partnership_id.map(|id| id.0),
+            expires_at: input.expires_at.map(|at| at.0),
+            external_reference: input.external_reference.map(Into::into),
+            idempotency_key: input.idempotency_key,
+        };
+        let created = service(ctx).create_lead(member(ctx)?, new).await.reply(ctx)?;
+        Ok(CreateLeadPayload { lead: Lead::new(created.lead) })
+    }
+
+    /// Changes a lead's fields. The content is the source's to change; each side sets its own owner and references.
+    /// Roles: all but VIEWER.
+    async fn update_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, and how.")] input: UpdateLeadInput,
+    ) -> Result<UpdateLeadPayload> {
+        let member = member(ctx)?;
+        let (key, added) = match (&input.lead_id, input.external_reference) {
+            (Some(id), added) => (LeadKey::Id(lead_id_of(ctx, id)?), added),
+            (None, Some(reference)) => (LeadKey::Reference(reference.into()), None),
+            (None, None) => {
+                let fault = crate::error::Fault::required("input.leadId", "Give leadId or externalReference.");
+                return Err(super::error::written(&fault));
+            }
+        };
+        let change = LeadChange {
+            title: patch(input.title),
+            description: patch(input.description),
+            lead_source: patch(input.lead_source),
+            customer: patch(input.customer).map(Into::into),
+            estimated_value: patch(input.estimated_value).map(Into::into),
+            expires_at: patch(input.expires_at).map(|at| at.0),
+            owner_id: patch(input.owner_id).map(|id| id.0),
+            external_reference: added.map(Into::into),
+            expected_version: input.expected_version,
+        };
+        let lead = service(ctx).update_lead(member, &key, &change).await.reply(ctx)?;
+        Ok(UpdateLeadPayload { lead: Lead::new(lead) })
+    }
+
+    /// Shares an internal lead, or passes one on to another partner. Side: SOURCE.
+    async fn share_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, and with whom.")] input: ShareLeadInput,
+    ) -> Result<ShareLeadPayload> {
+        let id = lead_id_of(ctx, &input.lead_id)?;
+        let partnership = parse_id(ctx, &input.partnership_id, NodeType::Partnership, "input.partnershipId")?;
+        let call = ActionCall {
+            asked: Asked::Share,
+            form: partnership_form(PartnershipId(partnership)),
+            prefix: "input",
+            expires_at: input.expires_at.map(|at| at.0),
+            expected_version: input.expected_version,
+        };
+        let lead = service(ctx).perform(member(ctx)?, id, &call).await.reply(ctx)?;
+        Ok(ShareLeadPayload { lead: Lead::new(lead) })
+    }
+
+    /// Takes a lead back that is still unanswered. Side: SOURCE.
+    async fn withdraw_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead.")] input: WithdrawLeadInput,
+    ) -> Result<WithdrawLeadPayload> {
+        let form = form([("reason", text(input.reason))]);
+        let lead = act(ctx, &input.lead_id, Asked::Action("withdraw"), form, input.expected_version).await?;
+        Ok(WithdrawLeadPayload { lead })
+    }
+
+    /// Accepts a lead: the acceptance date is recorded and the second counter starts. Side: RECEIVER.
+    async fn accept_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead.")] input: AcceptLeadInput,
+    ) -> Result<AcceptLeadPayload> {
+        let lead = act(ctx, &input.lead_id, Asked::Action("accept"), form([]), input.expected_version).await?;
+        Ok(AcceptLeadPayload { lead })
+    }
+
+    /// Declines a lead, with a reason: it is archived. Side: RECEIVER.
+    async fn decline_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, and why.")] input: DeclineLeadInput,
+    ) -> Result<DeclineLeadPayload> {
+        let form = form([("reason", text(Some(input.reason)))]);
+        let lead = act(ctx, &input.lead_id, Asked::Action("decline"), form, input.expected_version).await?;
+        Ok(DeclineLeadPayload { lead })
+    }
+
+    /// Converts an accepted lead to an opportunity, new or existing. Side: RECEIVER.
+    async fn convert_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, and to what.")] input: ConvertLeadInput,
+    ) -> Result<ConvertLeadPayload> {
+        let form = form([
+            ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
+            ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
+        ]);
+        let lead = act(ctx, &input.lead_id, Asked::Action("convert"), form, input.expected_version).await?;
+        let opportunity = match lead.lead.opportunity {
+            Some(id) => load(ctx, id).await?,
+            None => None,
+        };
+        let opportunity =
+            opportunity.ok_or_else(|| Error::internal("a conversion without an opportunity")).reply(ctx)?;
+        Ok(ConvertLeadPayload { opportunity: Opportunity::new(opportunity), lead })
+    }
+
+    /// Closes an accepted lead that becomes no opportunity. Side: RECEIVER.
+    async fn close_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, and why.")] input: CloseLeadInput,
+    ) -> Result<CloseLeadPayload> {
+        let form = form([("reason", text(input.reason))]);
+        let lead = act(ctx, &input.lead_id, Asked::Action("close"), form, input.expected_version).await?;
+        Ok(CloseLeadPayload { lead })
+    }
+
+    /// Moves a lead to a stage, as on a board: same rules as the action that leads there.
+    async fn move_lead(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, and where to.")] input: MoveLeadInput,
+    ) -> Result<MoveLeadPayload> {
+        let form = form([
+            ("reason", text(input.reason)),
+            ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
+            ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
+        ]);
+        let lead = act(ctx, &input.lead_id, Asked::Stage(&input.stage), form, input.expected_version).await?;
+        Ok(MoveLeadPayload { lead })
+    }
+
+    /// Takes any action of the lead's workflow, with its form.
+    async fn perform_lead_action(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which lead, which action, and its form.")] input: PerformLeadActionInput,
+    ) -> Result<PerformLeadActionPayload> {
+        let form = match input.fields.map(|fields| fields.0) {
+            None | Some(serde_json::Value::Null) => serde_json::Map::new(),
+            Some(serde_json::Value::Object(form)) => form,
+            Some(_) => {
+                let message = "fields must be an object with the action's fields by key.";
+                return Err(super::error::written(&crate::error::Fault::invalid("input.fields", message)));
+            }
+        };
+        let id = lead_id_of(ctx, &input.lead_id)?;
+        let call = ActionCall {
+            asked: Asked::Action(&input.action),
+            form,
+            prefix: "input.fields",
+            expires_at: None,
+            expected_version: input.expected_version,
+        };
+        let lead = service(ctx).perform(member(ctx)?, id, &call).await.reply(ctx)?;
+        Ok(PerformLeadActionPayload { lead: Lead::new(lead) })
+    }
+}
+
+#[allow(unused_imports)]
+use {super::comment::CommentEdge, ComplexObject as _, actor as _, global_id as _};

@@ -1,0 +1,194 @@
+//! The API: translation only, one file a noun with its type, inputs and payloads. Resolvers decide nothing.
+//!
+//! To add a noun: a file here with its type over the domain's value, its inputs and payloads, and a mutation object
+//! merged into [`Mutation`]; its fields in [`query`]; its row in `tests/it/matrix.rs`, which fails without one.
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Context, ID, MergedObject, Request, Result, Schema, SchemaBuilder,
+    dataloader::{DataLoader, Loader},
+};
+use uuid::Uuid;
+
+use self::{error::written, loader::Loads};
+use crate::{
+    config::Limits,
+    domain::{
+        actor,
+        global_id::{self, NodeType},
+        viewer::Viewer,
+    },
+    error::{Error, ErrorCode, Fault},
+    feed::Feed,
+    service::Service,
+};
+
+pub mod activity;
+pub mod comment;
+pub mod company;
+mod error;
+pub mod lead;
+mod loader;
+pub mod node;
+pub mod opportunity;
+mod page;
+mod query;
+pub mod scalars;
+mod subscription;
+pub mod task;
+
+pub use self::{query::Query, subscription::Subscription};
+
+/// Changes. Each takes one `input` and gives one payload; what can't be done changes nothing.
+#[derive(MergedObject, Default, Debug)]
+pub struct Mutation(
+    company::CompanyMutation,
+    lead::LeadMutation,
+    opportunity::OpportunityMutation,
+    comment::CommentMutation,
+    task::TaskMutation,
+);
+
+/// The schema of the API.
+pub type ApiSchema = Schema<Query, Mutation, Subscription>;
+
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    Schema::build(Query, Mutation::default(), Subscription)
+        .register_output_type::<node::Node>()
+        .register_output_type::<activity::Activity>()
+        .register_output_type::<error_code::ErrorCodes>()
+}
+
+/// The schema over the use cases, with its limits.
+pub fn schema(service: Arc<Service>, feed: Arc<Feed>, limits: &Limits) -> ApiSchema {
+    builder()
+        .data(service)
+        .data(feed)
+        .limit_depth(limits.max_depth)
+        .limit_complexity(limits.max_complexity)
+        .limit_recursive_depth(64)
+        .limit_directives(16)
+        .finish()
+}
+
+/// The same schema for documents that ask for nothing but the schema itself, which are deep by nature.
+pub fn introspection_schema() -> ApiSchema {
+    builder().limit_depth(24).limit_complexity(10_000).finish()
+}
+
+/// The schema in its own language, as `schema.graphql` has it.
+pub fn sdl() -> String {
+    let options = async_graphql::SDLExportOptions::new().sorted_enum_items().prefer_single_line_descriptions();
+    let mut text = builder().finish().sdl_with_options(options);
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// Who asks, and the loader that batches for them. One of each request.
+pub(crate) struct Session {
+    viewer: Viewer,
+    loads: Option<DataLoader<Loads>>,
+}
+
+/// Puts into a request what its resolvers need.
+pub fn prepare(service: &Arc<Service>, viewer: &Viewer, request: Request) -> Request {
+    let loads = viewer.member().map(|member| {
+        let loads = Loads { service: service.clone(), member: member.clone() };
+        DataLoader::new(loads, tokio::spawn)
+    });
+    request.data(Session { viewer: viewer.clone(), loads })
+}
+
+fn session<'c>(ctx: &Context<'c>) -> Result<&'c Session> {
+    ctx.data::<Session>()
+}
+
+/// The use cases.
+fn service<'c>(ctx: &Context<'c>) -> &'c Arc<Service> {
+    ctx.data_unchecked::<Arc<Service>>()
+}
+
+/// The member that asks.
+fn member<'c>(ctx: &Context<'c>) -> Result<&'c actor::Member> {
+    session(ctx)?.viewer.member().ok_or_else(|| {
+        written(&Fault::new(
+            ErrorCode::Unauthenticated,
+            "A bearer token is needed: send the header `Authorization: Bearer <token>`, or on a websocket \
+             `Authorization` in the payload of connection_init.",
+        ))
+    })
+}
+
+/// What the loader finds for a key.
+async fn load<K>(ctx: &Context<'_>, key: K) -> Result<Option<<Loads as Loader<K>>::Value>>
+where
+    K: Send + Sync + std::hash::Hash + Eq + Clone + 'static,
+    Loads: Loader<K, Error = Arc<Error>>,
+{
+    member(ctx)?;
+    let Some(loads) = &session(ctx)?.loads else { return Ok(None) };
+    loads.load_one(key).await.map_err(|error| match &*error {
+        Error::Faults(faults) => faults.first().map_or_else(|| error::unexplained(&error), written),
+        Error::Internal(_) => error::unexplained(&error),
+    })
+}
+
+fn id(kind: NodeType, id: Uuid) -> ID {
+    ID(global_id::encode(kind, id))
+}
+
+/// The id of a thing of that kind, from an argument or input field. A caller that is nobody learns nothing about it.
+fn parse_id(ctx: &Context<'_>, id: &ID, kind: NodeType, field: &str) -> Result<Uuid> {
+    member(ctx)?;
+    global_id::expect(id, kind).map_err(|message| written(&Fault::invalid(field, message)))
+}
+
+mod error_code {
+    //! The codes of errors stand in the schema although no field has their type.
+
+    use async_graphql::{Enum, SimpleObject};
+
+    /// The value of `extensions.code` of an entry in `errors`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+    #[graphql(remote = "crate::error::ErrorCode", name = "ErrorCode")]
+    pub enum Code {
+        /// No bearer token, or one that does not hold.
+        Unauthenticated,
+        /// The caller may see it but not do this to it.
+        Forbidden,
+        /// There is no such thing, or the caller may not know of it.
+        NotFound,
+        /// A field's value is not acceptable; `extensions.field` says which.
+        InvalidInput,
+        /// A field is missing or blank; `extensions.field` says which.
+        Required,
+        /// The action is not possible from the present stage, which `extensions.stage` names.
+        InvalidTransition,
+        /// The lead's limit has passed.
+        LeadExpired,
+        /// The lead is deactivated or archived: it is read-only.
+        LeadInactive,
+        /// `expectedVersion` is not the current version, which `extensions.version` names, or another caller won.
+        Conflict,
+        /// The same external reference or key exists with other content.
+        Duplicate,
+        /// Too many requests.
+        RateLimited,
+        /// The operation is deeper or costs more than the server allows.
+        QueryTooComplex,
+        /// The server can't answer now; the same call may work later.
+        Unavailable,
+        /// A fault of the server; `extensions.requestId` finds its cause in the log.
+        Internal,
+    }
+
+    /// What this server can answer with instead of data.
+    #[derive(SimpleObject)]
+    pub struct ErrorCodes {
+        /// Every code.
+        pub codes: Vec<Code>,
+    }
+}

@@ -1,0 +1,79 @@
+//! The Node interface: anything with a global id.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Interface, Result};
+
+use super::{
+    activity::Activity,
+    comment::Comment,
+    company::{Company, LeadTemplate, Member, Partnership},
+    error::{Reply, written},
+    lead::Lead,
+    load, member,
+    opportunity::Opportunity,
+    service,
+    task::Task,
+};
+use crate::{
+    domain::{
+        global_id::{self, NodeType},
+        id::{CommentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId},
+    },
+    error::Fault,
+};
+
+/// Anything with a global id.
+#[derive(Clone, Debug, Interface)]
+#[graphql(field(name = "id", ty = "ID", desc = "Its global id: opaque, and unique over all types."))]
+pub enum Node {
+    /// A company.
+    Company(Company),
+    /// A person or machine of a company.
+    Member(Member),
+    /// Two companies that agreed to share leads.
+    Partnership(Partnership),
+    /// A customer's need.
+    Lead(Lead),
+    /// The deal that a lead became.
+    Opportunity(Opportunity),
+    /// An entry of a lead's thread.
+    Comment(Comment),
+    /// Something to do on a lead.
+    Task(Task),
+    /// What a new lead starts from.
+    LeadTemplate(LeadTemplate),
+    /// One thing that happened.
+    Activity(Activity),
+}
+
+/// The thing of that id, where the viewer may know of it.
+pub(super) async fn find(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Option<Node>> {
+    let viewer = member(ctx)?;
+    let Some((kind, id)) = global_id::decode(id) else {
+        return Err(written(&Fault::invalid(field, "This is not an id as the server gave it.")));
+    };
+    let service = service(ctx);
+    Ok(match kind {
+        NodeType::Company => {
+            let visible = service.is_visible_company(viewer, CompanyId(id)).await.reply(ctx)?;
+            visible.then(|| Company(CompanyId(id)).into())
+        }
+        NodeType::Member => {
+            service.profile(viewer, MemberId(id)).await.reply(ctx)?.map(|profile| Member(profile).into())
+        }
+        NodeType::Partnership => load(ctx, PartnershipId(id)).await?.map(|found| Partnership(found).into()),
+        NodeType::Lead => load(ctx, LeadId(id)).await?.map(|found| Lead::new(found).into()),
+        NodeType::Opportunity => load(ctx, OpportunityId(id)).await?.map(|found| Opportunity::new(found).into()),
+        NodeType::Comment => load(ctx, CommentId(id)).await?.map(|found| Comment::new(found).into()),
+        NodeType::Task => load(ctx, TaskId(id)).await?.map(|found| Task::new(found).into()),
+        NodeType::LeadTemplate => {
+            let own = load(ctx, TemplateId(id)).await?.filter(|found| found.company == viewer.company);
+            own.map(|found| LeadTemplate(found).into())
+        }
+        NodeType::Activity => {
+            let event = service.event(viewer, id.into()).await.reply(ctx)?;
+            event.map(|event| Activity::of(Arc::new(event)).into())
+        }
+    })
+}

@@ -1,0 +1,240 @@
+//! What can be read.
+
+use async_graphql::{Context, ID, Object, Result};
+
+use super::{
+    activity::{self, ActivityConnection, ActivityFilter},
+    company::{
+        LeadTemplate, Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge,
+        profile,
+    },
+    error::{Reply, written},
+    lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, leads_at_hand},
+    load, member,
+    node::{self, Node},
+    opportunity::{Opportunity, OpportunityConnection, OpportunityEdge, OpportunityFilter},
+    page::{connect, cost, request},
+    parse_id, service,
+    task::{Task, TaskConnection, TaskFilter},
+};
+use crate::{
+    domain::{
+        global_id::NodeType,
+        id::{LeadId, OpportunityId},
+        text::Rules,
+        workflow::definition::Subject,
+    },
+    error::{ErrorCode, Fault},
+    store,
+};
+
+/// The longest text to search for, in characters.
+const SEARCH_MAX: usize = 100;
+/// The most ids of one `nodes` call.
+const NODES_MAX: usize = 100;
+
+/// What can be read. Everything is bound to the company of the viewer's token.
+#[derive(Debug)]
+pub struct Query;
+
+fn missing(what: &str, field: &str) -> async_graphql::Error {
+    written(&Fault::new(ErrorCode::NotFound, format!("There is no such {what}.")).at(field))
+}
+
+fn optional_id(ctx: &Context<'_>, id: Option<&ID>, kind: NodeType, field: &str) -> Result<Option<uuid::Uuid>> {
+    id.map(|id| parse_id(ctx, id, kind, field)).transpose()
+}
+
+/// What can be read. Everything is bound to the company of the viewer's token.
+#[Object]
+impl Query {
+    /// The thing of that global id; NOT_FOUND where there is none that the viewer may know of.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
+        node::find(ctx, &id, "id").await?.map_or_else(|| Err(missing("thing", "id")), |found| Ok(Some(found)))
+    }
+
+    /// The things of those global ids, in their order; null for what the viewer may not know of. At most 100.
+    #[graphql(complexity = "1 + ids.len().min(100) * child_complexity")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The global ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        member(ctx)?;
+        if ids.len() > NODES_MAX {
+            let message = format!("At most {NODES_MAX} ids; there are {}.", ids.len());
+            return Err(written(&Fault::invalid("ids", message)));
+        }
+        let found = ids.iter().enumerate().map(async |(place, id)| node::find(ctx, id, &format!("ids.{place}")).await);
+        futures_util::future::try_join_all(found).await
+    }
+
+    /// The member that asks.
+    async fn viewer(&self, ctx: &Context<'_>) -> Result<Member> {
+        profile(ctx, member(ctx)?.id).await
+    }
+
+    /// The lead of that id; NOT_FOUND where there is none that the viewer's company is a party to.
+    async fn lead(&self, ctx: &Context<'_>, #[graphql(desc = "The lead's id.")] id: ID) -> Result<Option<Lead>> {
+        let id = LeadId(parse_id(ctx, &id, NodeType::Lead, "id")?);
+        let lead = service(ctx).lead(member(ctx)?, id).await.reply(ctx)?;
+        lead.map_or_else(|| Err(missing("lead", "id")), |lead| Ok(Some(Lead::new(lead))))
+    }
+
+    /// The leads of the viewer's company, on either side. Those in the archive and those deactivated are left out
+    /// unless the filter asks for them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn leads(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Which ones.")] filter: Option<LeadFilter>,
+        #[graphql(desc = "In which order; the newest first where absent.")] order_by: Option<LeadOrder>,
+    ) -> Result<LeadConnection> {
+        let member = member(ctx)?;
+        let filter = lead_filter(ctx, filter.unwrap_or_default())?;
+        let sort = order_by.map_or(store::lead::LeadSort::Created, |order| order.field.into());
+        let descending = order_by.is_none_or(|order| order.direction == OrderDirection::Desc);
+        let request = request(first, after, last, before);
+        let page = service(ctx).leads(member, &filter, sort, descending, request).await.reply(ctx)?;
+        leads_at_hand(ctx, page, &ctx.look_ahead().field("edges").field("node")).await
+    }
+
+    /// The opportunity of that id; NOT_FOUND where there is none that the viewer may know of.
+    async fn opportunity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The opportunity's id.")] id: ID,
+    ) -> Result<Option<Opportunity>> {
+        let id = OpportunityId(parse_id(ctx, &id, NodeType::Opportunity, "id")?);
+        let found = load(ctx, id).await?;
+        found.map_or_else(|| Err(missing("opportunity", "id")), |found| Ok(Some(Opportunity::new(found))))
+    }
+
+    /// The opportunities that the viewer may read, the newest first: its company's own, and those of leads it sourced.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn opportunities(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Which ones.")] filter: Option<OpportunityFilter>,
+    ) -> Result<OpportunityConnection> {
+        let member = member(ctx)?;
+        let filter = filter.unwrap_or_default();
+        let responsible = filter.responsible_id.as_ref();
+        let filter = store::opportunity::OpportunityFilter {
+            stages: filter.stage,
+            kinds: filter.stage_kind.map(|kinds| kinds.into_iter().map(Into::into).collect()),
+            responsible: optional_id(ctx, responsible, NodeType::Member, "filter.responsibleId")?.map(Into::into),
+            lead: optional_id(ctx, filter.lead_id.as_ref(), NodeType::Lead, "filter.leadId")?.map(Into::into),
+        };
+        let request = request(first, after, last, before);
+        let page = service(ctx).opportunities(member, &filter, request).await.reply(ctx)?;
+        Ok(connect!(page, OpportunityConnection, OpportunityEdge, Opportunity::new))
+    }
+
+    /// The partnerships of the viewer's company, in the order of their invitation.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn partnerships(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<PartnershipConnection> {
+        let request = request(first, after, last, before);
+        let page = service(ctx).partnerships(member(ctx)?, request).await.reply(ctx)?;
+        Ok(connect!(page, PartnershipConnection, PartnershipEdge, Partnership))
+    }
+
+    /// The members of the viewer's company, in the order in which they were first seen.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn members(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<MemberConnection> {
+        let request = request(first, after, last, before);
+        let page = service(ctx).members(member(ctx)?, request).await.reply(ctx)?;
+        Ok(connect!(page, MemberConnection, MemberEdge, Member))
+    }
+
+    /// The tasks that the viewer may read, on all leads, the newest first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn tasks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Which ones.")] filter: Option<TaskFilter>,
+    ) -> Result<TaskConnection> {
+        let member = member(ctx)?;
+        let filter = filter.unwrap_or_default();
+        let assignee = filter.assignee_id.as_ref();
+        let filter = store::thread::TaskFilter {
+            lead: optional_id(ctx, filter.lead_id.as_ref(), NodeType::Lead, "filter.leadId")?.map(Into::into),
+            states: filter.state.map(|states| states.into_iter().map(Into::into).collect()),
+            assignee: optional_id(ctx, assignee, NodeType::Member, "filter.assigneeId")?.map(Into::into),
+            assigned_to: filter.assigned_to_us.map(|own| (member.company, own)),
+            due_before: filter.due_before.map(|at| at.0),
+        };
+        let page = service(ctx).tasks(member, &filter, request(first, after, last, before)).await.reply(ctx)?;
+        Ok(Task::connection(page, None))
+    }
+
+    /// What happened, as the viewer's company may read it, the newest first.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn activity(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor, which happened before it.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor, which happened after it.")] before: Option<String>,
+        #[graphql(desc = "Which ones.")] filter: Option<ActivityFilter>,
+    ) -> Result<ActivityConnection> {
+        activity::page(ctx, filter.unwrap_or_default(), request(first, after, last, before)).await
+    }
+
+    /// The templates that leads of the viewer's company start from.
+    async fn lead_templates(&self, ctx: &Context<'_>) -> Result<Vec<LeadTemplate>> {
+        let found = service(ctx).templates(member(ctx)?).await.reply(ctx)?;
+        Ok(found.into_iter().filter(|template| template.subject == Subject::Lead).map(LeadTemplate).collect())
+    }
+}
+
+fn lead_filter(ctx: &Context<'_>, filter: LeadFilter) -> Result<store::lead::LeadFilter> {
+    let by_stage = filter.stage.is_some() || filter.stage_kind.is_some();
+    let mut faults = Vec::new();
+    let text = filter.text.as_deref();
+    let text = text.and_then(|text| Rules::line(SEARCH_MAX).required(Some(text), "filter.text", &mut faults));
+    if let Some(fault) = faults.first() {
+        return Err(written(fault));
+    }
+    let (owner, template) = (filter.owner_id.as_ref(), filter.template_id.as_ref());
+    let partnership = filter.partnership_id.as_ref();
+    Ok(store::lead::LeadFilter {
+        stages: filter.stage,
+        kinds: filter.stage_kind.map(|kinds| kinds.into_iter().map(Into::into).collect()),
+        side: filter.side.map(Into::into),
+        owner: optional_id(ctx, owner, NodeType::Member, "filter.ownerId")?.map(Into::into),
+        template: optional_id(ctx, template, NodeType::LeadTemplate, "filter.templateId")?.map(Into::into),
+        partnership: optional_id(ctx, partnership, NodeType::Partnership, "filter.partnershipId")?.map(Into::into),
+        archived: filter.archived.or((!by_stage).then_some(false)),
+        active: filter.active.or(Some(true)),
+        expiring_before: filter.expiring_before.map(|at| at.0),
+        text,
+    })
+}

@@ -1,0 +1,56 @@
+//! What runs by the clock. Each job runs on one instance at a time, by a lease in the database.
+//!
+//! To add a job: a file here with an `async fn run(&Service) -> Result<…>` and its line in [`start`].
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::task::JoinHandle;
+
+use crate::{error::Result, service::Service};
+
+/// How many leads are expired in one go, so that the lease is renewed in time.
+const BATCH: u64 = 200;
+
+/// Starts the jobs; they end when the handles are aborted.
+pub fn start(service: &Arc<Service>, expiry_interval: Duration) -> Vec<JoinHandle<()>> {
+    let expiry = service.clone();
+    let keys = service.clone();
+    vec![
+        tokio::spawn(every(expiry_interval, "expiry", move || expire(expiry.clone()))),
+        tokio::spawn(every(Duration::from_secs(3_600), "idempotency keys", move || forget(keys.clone()))),
+    ]
+}
+
+async fn every<F: Future<Output = Result<()>>>(interval: Duration, name: &str, job: impl Fn() -> F) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = job().await {
+            tracing::warn!(%error, job = name, "a job failed; it runs again");
+        }
+    }
+}
+
+/// Records the expiry of the leads whose limit has passed, also of those that passed while no server ran.
+async fn expire(service: Arc<Service>) -> Result<()> {
+    if !service.any_due().await? || !service.take_lease("expiry").await? {
+        return Ok(());
+    }
+    loop {
+        let expired = service.expire_due(BATCH).await?;
+        if expired > 0 {
+            tracing::info!(expired, "leads expired");
+        }
+        if expired < BATCH || !service.take_lease("expiry").await? {
+            return Ok(());
+        }
+    }
+}
+
+async fn forget(service: Arc<Service>) -> Result<()> {
+    if service.take_lease("idempotency keys").await? {
+        service.forget_old_keys().await?;
+    }
+    Ok(())
+}

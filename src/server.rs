@@ -1,0 +1,174 @@
+//! A running server: database, use cases, feed, jobs and HTTP, put together.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc};
+
+use async_trait::async_trait;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+
+use crate::{
+    clock::Clock,
+    config::{Config, ConfigFaults},
+    domain::actor::Member,
+    error::Error,
+    feed::{Feed, Signals},
+    graphql,
+    http::{self, App, Authenticator, Identity, SignIn, Sockets},
+    ids::TimeOrdered,
+    jobs,
+    service::{Service, member::Bearer},
+    store::db::{Db, PoolSize},
+};
+
+/// Why a server did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The configuration is at fault.
+    Config(ConfigFaults),
+    /// The database can't be used.
+    Database(sea_orm::DbErr),
+    /// The database's schema lacks these migrations.
+    Schema(Vec<String>),
+    /// The address can't be listened on.
+    Listen(SocketAddr, io::Error),
+    /// Something else.
+    Other(Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(faults) => faults.fmt(f),
+            Self::Database(error) => write!(f, "the database can't be used: {error}"),
+            Self::Schema(missing) => write!(
+                f,
+                "the database's schema is not current: it lacks {}. Run `cosell migrate` first.",
+                missing.join(", ")
+            ),
+            Self::Listen(address, error) => write!(f, "can't listen on {address}: {error}"),
+            Self::Other(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+impl From<sea_orm::DbErr> for StartError {
+    fn from(error: sea_orm::DbErr) -> Self {
+        Self::Database(error)
+    }
+}
+
+/// Connects to the configured database. On SQLite the schema is brought up to date; on PostgreSQL it has to be.
+pub async fn open_database(config: &Config) -> Result<Db, StartError> {
+    let size = PoolSize { connections: config.database.max_connections, wait: config.database.acquire_timeout };
+    let db = Db::connect(config.database.url.expose(), size).await?;
+    if db.is_sqlite() {
+        db.migrate().await?;
+    } else {
+        let missing = db.pending_migrations().await?;
+        if !missing.is_empty() {
+            return Err(StartError::Schema(missing));
+        }
+    }
+    Ok(db)
+}
+
+/// A server that runs until it is shut down.
+#[derive(Debug)]
+pub struct RunningServer {
+    /// Where it listens.
+    pub addr: SocketAddr,
+    service: Arc<Service>,
+    stop: oneshot::Sender<()>,
+    http: JoinHandle<io::Result<()>>,
+    jobs: Vec<JoinHandle<()>>,
+}
+
+impl RunningServer {
+    /// The use cases of the server.
+    pub fn service(&self) -> &Arc<Service> {
+        &self.service
+    }
+
+    /// Lets requests finish, closes websockets, stops the jobs, and closes the database.
+    pub async fn shutdown(self) {
+        // The receiver is gone only when the server has ended by itself.
+        let _ = self.stop.send(());
+        if let Ok(Err(error)) = self.http.await {
+            tracing::warn!(%error, "the server did not end cleanly");
+        }
+        for job in self.jobs {
+            job.abort();
+        }
+        if let Err(error) = self.service.close().await {
+            tracing::warn!(%error, "the leases were not given back");
+        }
+        self.service.db().clone().close().await;
+    }
+}
+
+struct SignInBy(Arc<Service>);
+
+#[async_trait]
+impl SignIn for SignInBy {
+    async fn sign_in(&self, identity: Identity) -> Result<Member, Error> {
+        let bearer = Bearer {
+            company: identity.company_slug,
+            subject: identity.subject,
+            roles: identity.roles,
+            name: identity.name,
+            email: identity.email,
+        };
+        self.0.sign_in(bearer).await
+    }
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// What [`StartError`] says; nothing is left running then.
+pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, StartError> {
+    let auth = Arc::new(Authenticator::new(&config, clock.clone()).map_err(StartError::Config)?);
+    let db = open_database(&config).await?;
+    let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
+    let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+    let signals = Arc::new(Signals::default());
+    let ids = Arc::new(TimeOrdered::new(clock.clone()));
+    let service = Service::new(db, clock.clone(), ids, signals.clone()).await.map_err(StartError::Other)?;
+    let service = Arc::new(service);
+    let feed = Feed::new(service.clone(), signals, config.feed_poll_interval);
+    let schema = graphql::schema(service.clone(), feed, &config.limits);
+    let nulls = http::Nulls::from_sdl(&schema.sdl())
+        .map_err(|error| StartError::Other(Error::internal(format!("the schema can't be read: {error}"))))?;
+    auth.warm_up().await;
+    let jobs = jobs::start(&service, config.expiry_interval);
+    let sockets = Sockets::new();
+    let (prepared, ready) = (service.clone(), service.clone());
+    let app = App {
+        schema,
+        introspection: Some(graphql::introspection_schema()),
+        nulls: Some(Arc::new(nulls)),
+        auth,
+        sign_in: Arc::new(SignInBy(service.clone())),
+        config: Arc::new(config),
+        clock,
+        prepare: Arc::new(move |viewer, request| graphql::prepare(&prepared, viewer, request)),
+        ready: Arc::new(move || {
+            let service = ready.clone();
+            Box::pin(async move { service.ping().await.map_err(|_| "the database does not answer".to_owned()) })
+        }),
+        sockets: sockets.clone(),
+    };
+    let (stop, stopped) = oneshot::channel::<()>();
+    let router = http::router(app);
+    let http = tokio::spawn(async move {
+        let shutdown = async move {
+            // A dropped sender means that nobody can stop the server any more: it runs on.
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        http::serve(listener, router, sockets, shutdown).await
+    });
+    Ok(RunningServer { addr, service, stop, http, jobs })
+}

@@ -1,0 +1,39 @@
+//! What jobs need besides the use cases: leases, and the end of what is kept for a time.
+
+use chrono::Duration;
+
+use super::{Service, transaction};
+use crate::{error::Result, store};
+
+/// How long a lease holds when its holder dies.
+const LEASE: Duration = Duration::seconds(30);
+/// How long an idempotency key is remembered.
+const KEYS_KEPT: Duration = Duration::days(7);
+
+impl Service {
+    /// Takes or renews the lease of a job for this instance; `false` while another one holds it.
+    pub async fn take_lease(&self, job: &str) -> Result<bool> {
+        transaction!(self, tx, { store::lease::take(tx.db(), job, self.instance, tx.now, tx.now + LEASE).await })
+    }
+
+    /// Whether the limit of any lead has passed without its being recorded.
+    pub async fn any_due(&self) -> Result<bool> {
+        Ok(!store::lead::due(self.db().read(), self.now(), 1).await?.is_empty())
+    }
+
+    /// Forgets the idempotency keys that are older than seven days.
+    pub async fn forget_old_keys(&self) -> Result<u64> {
+        transaction!(self, tx, { store::key::forget(tx.db(), tx.now - KEYS_KEPT).await })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.db().read().ping().await?;
+        Ok(())
+    }
+
+    /// Gives the leases back and closes the database.
+    pub async fn close(&self) -> Result<()> {
+        transaction!(self, tx, { store::lease::release_all(tx.db(), self.instance).await })
+    }
+}
