@@ -5,4 +5,8 @@
 mod support;
 
 mod architecture;
+mod cli_company;
+mod cli_import;
+mod cli_server;
+mod cli_token;
 mod toolbox;

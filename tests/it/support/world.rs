@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use cosell::clock::ManualClock;
-use cosell::config::Config;
+use cosell::config;
 use cosell::domain::clock::Clock;
 use cosell::server::{self, RunningServer};
 use serde_json::json;
@@ -164,13 +164,14 @@ async fn prepare(database_url: &str) {
 
 /// The one place that knows how a server is configured and started.
 async fn start_server(database_url: &str, clock: Arc<dyn Clock>) -> RunningServer {
-    let config = Config::from_variables([
+    let variables = [
         ("COSELL_DATABASE_URL", database_url),
         ("COSELL_LISTEN", "127.0.0.1:0"),
         ("COSELL_JWT_SECRET", SECRET),
         ("COSELL_JWT_ISSUER", ISSUER),
         ("COSELL_JWT_AUDIENCE", AUDIENCE),
-    ])
-    .expect("a configuration without faults");
+    ];
+    let config = config::load(None, variables.map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .expect("a configuration without faults");
     server::start(config, clock).await.expect("the server starts")
 }
