@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use self::reader::Reader;
+pub(crate) use self::reader::duration as parse_duration;
 pub use self::settings::{CONFIG_FILE_ENV, SETTINGS, Setting};
 
 /// The fewest bytes of a shared secret: as many as the hash it is used with, as RFC 7518 section 3.2 asks.
@@ -70,6 +71,13 @@ impl DatabaseUrl {
     /// Whether it names an `SQLite` file.
     pub fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
+    }
+
+    /// The `SQLite` file that it names.
+    pub fn sqlite_file(&self) -> Option<PathBuf> {
+        let rest = self.0.strip_prefix("sqlite:")?;
+        let file = rest.strip_prefix("//").unwrap_or(rest);
+        Some(PathBuf::from(file.split('?').next().unwrap_or_default()))
     }
 
     /// Checks a URL.

@@ -1,5 +1,6 @@
 //! cosell: a multi-tenant GraphQL server for partner lead sharing (co-selling).
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
@@ -8,6 +9,7 @@ pub mod feed;
 pub mod graphql;
 pub mod http;
 pub mod ids;
+pub mod import;
 pub mod jobs;
 pub mod server;
 pub mod service;

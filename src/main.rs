@@ -1,3 +1,7 @@
-//! The `cosell` binary.
+//! The `cosell` binary: the command line and nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cosell::cli::main()
+}

@@ -164,7 +164,7 @@ fn text(raw: Raw<'_>) -> Result<String, String> {
 }
 
 /// `500ms`, `30s`, `10m`, `1h`, `2d`, a bare number of seconds, or ISO 8601 without years and months.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     if text.starts_with('P') {
         return match iso8601::duration(text).ok()? {

@@ -10,13 +10,14 @@ use uuid::Uuid;
 use super::{
     Service, Tx,
     authorize::{self, Authorized, Purpose, WRITERS},
+    member::Bearer,
     opportunity::NewOpportunity,
     transaction,
 };
 use crate::{
     domain::{
         actor::{Member, Side},
-        company::PartnershipState,
+        company::{PartnershipState, Profile},
         customer::{Customer, CustomerInput, CustomerPatch},
         duration::latest,
         event::{FieldChange, Happening},
@@ -246,113 +247,90 @@ impl Service {
     /// Every fault of the input at once; `FORBIDDEN` for VIEWER; `DUPLICATE` for a reference or key with other content.
     pub async fn create_lead(&self, member: &Member, new: NewLead) -> Result<Created> {
         authorize::role(member, WRITERS, "create a lead")?;
-        let key = new.idempotency_key.clone();
-        let fingerprint = fingerprint(&new);
-        let mut faults = Vec::new();
-        let key = idempotency(key.as_deref(), &mut faults);
-        let title = Rules::line(TITLE_MAX).required(Some(&new.title), "input.title", &mut faults);
-        let description =
-            Rules::lines(DESCRIPTION_MAX).optional(new.description.as_deref(), "input.description", &mut faults);
-        let lead_source =
-            Rules::line(LEAD_SOURCE_MAX).optional(new.lead_source.as_deref(), "input.leadSource", &mut faults);
-        let customer = new.customer.validate("input.customer", &mut faults);
-        let value = new.estimated_value.as_ref().and_then(|value| value.validate("input.estimatedValue", &mut faults));
-        let reference =
-            new.external_reference.and_then(|reference| reference.validate("input.externalReference", &mut faults));
-        let partnership = new
-            .partnership_id
-            .as_deref()
-            .and_then(|id| text_id(id, NodeType::Partnership, "input.partnershipId", &mut faults).map(PartnershipId));
-        if new.expires_at.is_some() && new.partnership_id.is_none() {
-            faults.push(Fault::invalid(
-                "input.expiresAt",
-                "A limit runs only for a lead that is shared: give partnershipId too, or set the limit on sharing.",
-            ));
+        let new = Checked::of(new)?;
+        transaction!(self, tx, { self.insert_lead(tx, member, &new).await })
+    }
+
+    async fn insert_lead(&self, tx: &mut Tx, member: &Member, new: &Checked) -> Result<Created> {
+        let id: LeadId = tx.fresh();
+        if let Some(key) = &new.key
+            && let Some(earlier) = claim(tx, member, key, "createLead", &new.fingerprint, id.0).await?
+        {
+            let lead = store::lead::find(tx.db(), Scope::of(member), LeadId(earlier)).await?;
+            let lead = lead.ok_or_else(|| Error::not_found("lead"))?;
+            return Ok(Created { lead: self.as_of(lead, tx.now)?, new: false });
         }
-        let (Some(title), Some(customer), true) = (title, customer, faults.is_empty()) else {
-            return Err(faults.into());
+        let template = self.lead_template(tx, member, new.template_key.as_deref()).await?;
+        let definition = self.definition(&template.workflow)?;
+        let initial = definition
+            .stage(&definition.initial)
+            .ok_or_else(|| Error::internal("a workflow without its initial stage"))?;
+        let serial = store::company::next_lead_number(tx.db(), member.company).await?;
+        store::lead::insert(tx.db(), id, serial, member, tx.now).await?;
+        let source = Lead {
+            id,
+            company: member.company,
+            side: Side::Source,
+            source: member.company,
+            receiver: None,
+            partnership: None,
+            assignment: None,
+            template: template.id,
+            workflow: template.workflow.clone(),
+            number: number(serial),
+            title: new.title.clone(),
+            description: new.description.clone(),
+            lead_source: new.lead_source.clone(),
+            customer: new.customer.clone(),
+            value: new.value,
+            stage: initial.key.clone(),
+            stage_kind: initial.kind,
+            owner: member.has(authorize::PEOPLE).then_some(member.id),
+            active: true,
+            archived: false,
+            reason: None,
+            expires_at: None,
+            on_expiry: None,
+            expires_to: None,
+            accepted_at: None,
+            declined_at: None,
+            expired_at: None,
+            converted_at: None,
+            closed_at: None,
+            opportunity: None,
+            version: 1,
+            ended_at: None,
+            created_at: tx.now,
+            updated_at: tx.now,
         };
-        transaction!(self, tx, {
-            let id: LeadId = tx.fresh();
-            if let Some(key) = &key
-                && let Some(earlier) = claim(tx, member, key, "createLead", &fingerprint, id.0).await?
-            {
-                let lead = store::lead::find(tx.db(), Scope::of(member), LeadId(earlier)).await?;
-                let lead = lead.ok_or_else(|| Error::not_found("lead"))?;
-                return Ok(Created { lead: self.as_of(lead, tx.now)?, new: false });
-            }
-            let template = self.lead_template(tx, member, new.template_key.as_deref()).await?;
-            let definition = self.definition(&template.workflow)?;
-            let initial = definition
-                .stage(&definition.initial)
-                .ok_or_else(|| Error::internal("a workflow without its initial stage"))?;
-            let serial = store::company::next_lead_number(tx.db(), member.company).await?;
-            store::lead::insert(tx.db(), id, serial, member, tx.now).await?;
-            let source = Lead {
-                id,
-                company: member.company,
-                side: Side::Source,
-                source: member.company,
-                receiver: None,
-                partnership: None,
-                assignment: None,
-                template: template.id,
-                workflow: template.workflow.clone(),
-                number: number(serial),
-                title: title.clone(),
-                description: description.clone(),
-                lead_source: lead_source.clone(),
-                customer: customer.clone(),
-                value,
-                stage: initial.key.clone(),
-                stage_kind: initial.kind,
-                owner: member.has(authorize::PEOPLE).then_some(member.id),
-                active: true,
-                archived: false,
-                reason: None,
-                expires_at: None,
-                on_expiry: None,
-                expires_to: None,
-                accepted_at: None,
-                declined_at: None,
-                expired_at: None,
-                converted_at: None,
-                closed_at: None,
-                opportunity: None,
-                version: 1,
-                ended_at: None,
-                created_at: tx.now,
-                updated_at: tx.now,
-            };
-            if let Some(reference) = &reference
-                && store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await?.is_some()
-            {
-                return Err(taken(reference).into());
-            }
-            tx.happened(vec![member.company], Some(member.id), Some(id), None, Happening::LeadCreated {});
-            let Some(partnership) = partnership else {
-                store::lead::add_view(tx.db(), &source).await?;
-                return Ok(Created { lead: source, new: true });
-            };
-            let old = Parties { mine: source, other: None };
-            let call = ActionCall {
-                asked: Asked::Share,
-                form: partnership_form(partnership),
-                prefix: "input",
-                expires_at: new.expires_at,
-                expected_version: None,
-            };
-            let decision = self.decide(member, &old, &definition, &template, &call, tx.now)?;
-            let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
-            // The lead has just come to be: its first version is the one that it is shared with.
-            let source = Lead { version: 1, ..moved.mine };
-            begin_assignment(tx, moved.passing.as_ref()).await?;
+        if let Some(reference) = &new.reference
+            && store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await?.is_some()
+        {
+            return Err(taken(reference).into());
+        }
+        tx.happened(vec![member.company], Some(member.id), Some(id), None, Happening::LeadCreated {});
+        let Some(partnership) = new.partnership else {
             store::lead::add_view(tx.db(), &source).await?;
-            if let Some(passing) = &moved.passing {
-                store::lead::add_view(tx.db(), &passing.view).await?;
-            }
-            Ok(Created { lead: source, new: true })
-        })
+            return Ok(Created { lead: source, new: true });
+        };
+        let old = Parties { mine: source, other: None };
+        let call = ActionCall {
+            asked: Asked::Share,
+            form: partnership_form(partnership),
+            prefix: "input",
+            expires_at: new.expires_at,
+            expected_version: None,
+        };
+        let decision = self.decide(member, &old, &definition, &template, &call, tx.now)?;
+        let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
+        // The lead has just come to be: its first version is the one that it is shared with.
+        let source = Lead { version: 1, ..moved.mine };
+        begin_passing(tx, moved.passing.as_ref()).await?;
+        store::lead::add_view(tx.db(), &source).await?;
+        if let Some(passing) = &moved.passing {
+            store::lead::insert_view(tx.db(), &passing.view).await?;
+        }
+        Ok(Created { lead: source, new: true })
     }
 
     /// The lead of that id or reference, as this transaction sees it.
@@ -693,9 +671,10 @@ impl Service {
         if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
             store::lead::update_assignment(tx.db(), assignment, receiver, tx.now).await?;
         }
-        begin_assignment(tx, moved.passing.as_ref()).await?;
+        begin_passing(tx, moved.passing.as_ref()).await?;
         let saved = authorize::save_lead(tx, loaded, &moved.mine, moved.other.as_ref()).await?;
         if let Some(passing) = &moved.passing {
+            // The new receiver may have had the lead before, so that its earlier view has to be frozen by now.
             store::lead::insert_view(tx.db(), &passing.view).await?;
         }
         Ok(saved)
@@ -846,14 +825,10 @@ struct Passing {
     assignment: AssignmentId,
 }
 
-/// Adds the new assignment, to which both views refer.
-async fn begin_assignment(tx: &Tx, passing: Option<&Passing>) -> Result<()> {
-    match passing {
-        Some(Passing { view, partnership, assignment }) => {
-            store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
-        }
-        None => Ok(()),
-    }
+/// Adds the assignment that a lead is passed on by, to which both views point.
+async fn begin_passing(tx: &Tx, passing: Option<&Passing>) -> Result<()> {
+    let Some(Passing { view, partnership, assignment }) = passing else { return Ok(()) };
+    store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
 }
 
 fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {
@@ -1001,5 +976,102 @@ pub(super) async fn claim(
         )
         .at("input.idempotencyKey")
         .into()),
+    }
+}
+
+/// A [`NewLead`] whose every field is sound.
+struct Checked {
+    key: Option<String>,
+    fingerprint: Vec<u8>,
+    title: String,
+    description: Option<String>,
+    lead_source: Option<String>,
+    customer: Customer,
+    value: Option<Money>,
+    template_key: Option<String>,
+    partnership: Option<PartnershipId>,
+    expires_at: Option<DateTime<Utc>>,
+    reference: Option<ExternalReference>,
+}
+
+impl Checked {
+    /// Every fault of the input comes at once.
+    fn of(new: NewLead) -> Result<Self> {
+        let key = new.idempotency_key.clone();
+        let fingerprint = fingerprint(&new);
+        let mut faults = Vec::new();
+        let key = idempotency(key.as_deref(), &mut faults);
+        let title = Rules::line(TITLE_MAX).required(Some(&new.title), "input.title", &mut faults);
+        let description =
+            Rules::lines(DESCRIPTION_MAX).optional(new.description.as_deref(), "input.description", &mut faults);
+        let lead_source =
+            Rules::line(LEAD_SOURCE_MAX).optional(new.lead_source.as_deref(), "input.leadSource", &mut faults);
+        let customer = new.customer.validate("input.customer", &mut faults);
+        let value = new.estimated_value.as_ref().and_then(|value| value.validate("input.estimatedValue", &mut faults));
+        let reference =
+            new.external_reference.and_then(|reference| reference.validate("input.externalReference", &mut faults));
+        let partnership = new
+            .partnership_id
+            .as_deref()
+            .and_then(|id| text_id(id, NodeType::Partnership, "input.partnershipId", &mut faults).map(PartnershipId));
+        if new.expires_at.is_some() && new.partnership_id.is_none() {
+            faults.push(Fault::invalid(
+                "input.expiresAt",
+                "A limit runs only for a lead that is shared: give partnershipId too, or set the limit on sharing.",
+            ));
+        }
+        let (Some(title), Some(customer), true) = (title, customer, faults.is_empty()) else {
+            return Err(faults.into());
+        };
+        let (template_key, expires_at) = (new.template_key, new.expires_at);
+        Ok(Self {
+            key,
+            fingerprint,
+            title,
+            description,
+            lead_source,
+            customer,
+            value,
+            template_key,
+            partnership,
+            expires_at,
+            reference,
+        })
+    }
+}
+
+/// What an import needs besides.
+impl Service {
+    /// The lead that a record of another system was made into, as the caller's company named it.
+    pub async fn lead_by_reference(&self, member: &Member, reference: &ExternalReference) -> Result<Option<LeadId>> {
+        store::key::lead_by_reference(self.db().read(), Scope::of(member), &reference.system, &reference.id).await
+    }
+
+    /// Does all that [`Service::create_lead`] does for a member that may not be recorded yet, and takes it back:
+    /// nothing of it is kept, and what comes back is what the real call would say.
+    pub async fn rehearse_lead(&self, bearer: &Bearer, new: NewLead) -> Result<()> {
+        let refused = || Error::new(ErrorCode::Unauthenticated, "There is no such company.");
+        let company = self.company_by_slug(&bearer.company).await?.ok_or_else(refused)?;
+        let profile = Profile {
+            id: self.fresh(),
+            company: company.id,
+            name: bearer.name.clone().unwrap_or_else(|| bearer.subject.clone()),
+            email: bearer.email.clone(),
+            roles: bearer.roles.clone(),
+        };
+        let mut member = Member { id: profile.id, company: company.id, roles: bearer.roles.clone() };
+        authorize::role(&member, WRITERS, "create a lead")?;
+        let new = Checked::of(new)?;
+        let outcome: Result<()> = transaction!(self, tx, {
+            let (id, subject) = (profile.id, &bearer.subject);
+            member.id = store::company::record_member(tx.db(), id, company.id, subject, &profile, tx.now).await?;
+            self.insert_lead(tx, &member, &new).await?;
+            // An error rolls the transaction back; this one has nothing to say.
+            Err(Error::Faults(Vec::new()))
+        });
+        match outcome {
+            Err(Error::Faults(faults)) if faults.is_empty() => Ok(()),
+            outcome => outcome,
+        }
     }
 }

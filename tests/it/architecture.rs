@@ -21,6 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("feed", &["service", "store", "domain", "error"]),
     ("delivery", &["service", "store", "domain", "error"]),
     ("jobs", &["delivery", "service", "store", "domain", "error"]),
+    ("import", &["service", "domain", "error"]),
     ("graphql", &["feed", "service", "store", "domain", "error"]),
 ];
 

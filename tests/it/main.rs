@@ -5,6 +5,10 @@
 mod support;
 
 mod architecture;
+mod cli_company;
+mod cli_import;
+mod cli_server;
+mod cli_token;
 mod schema;
 mod story;
 mod toolbox;

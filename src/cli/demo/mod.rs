@@ -1,0 +1,259 @@
+//! `cosell demo`.
+
+mod people;
+mod sample;
+
+use std::{
+    fmt::Write as _,
+    io::{self, ErrorKind, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::TimeDelta;
+use clap::Args;
+
+use self::people::{COMPANIES, PEOPLE, Person};
+use super::{
+    Failure, Outcome, connect, load, migrate, say,
+    serve::{self, End},
+    service, system_clock,
+};
+use crate::{
+    clock::ManualClock,
+    config::{Config, DatabaseUrl, KeySource, MIN_SECRET_BYTES, Secret},
+    http::auth::{NewToken, mint},
+};
+
+const DATABASE: &str = "sqlite://cosell-demo.db";
+/// How long the tokens hold, from each start.
+const VALID: TimeDelta = TimeDelta::days(30);
+
+/// Serve sample data, to look around in
+///
+/// On its first start it makes a database with companies, people and leads in every stage; later starts keep what is
+/// there. It prints the playground's address and bearer tokens that are ready to use. The secret that signs them is kept
+/// beside the database, in FILE.secret, unless COSELL_JWT_SECRET is set.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:\n  \
+    cosell demo\n  \
+    cosell demo --listen 127.0.0.1:9000 --database sqlite:///tmp/try.db")]
+pub(super) struct Demo {
+    /// Address and port; COSELL_LISTEN or 127.0.0.1:8080 when left out
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+    /// The database; COSELL_DATABASE_URL or sqlite://cosell-demo.db when left out
+    #[arg(long, value_name = "URL", value_parser = DatabaseUrl::parse)]
+    database: Option<DatabaseUrl>,
+}
+
+pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
+    let mut config = load(file)?;
+    settle(&mut config, demo)?;
+    serve::start_log(&config)?;
+    let fresh = prepare(&config).await?;
+    if !matches!(config.jwt.key, Some(KeySource::Secret(_))) {
+        config.jwt.key = Some(KeySource::Secret(secret(&config.database.url)?));
+    }
+    let end = End::prepare()?;
+    let server = serve::start(config.clone(), system_clock()).await?;
+    say(greeting(&config, server.addr, fresh)?)?;
+    end.wait().await;
+    server.shutdown().await;
+    Ok(())
+}
+
+/// What the demo sets where the operator has set nothing.
+fn settle(config: &mut Config, demo: &Demo) -> Outcome {
+    let untouched = |key: &str, value: &str| {
+        crate::config::SETTINGS.iter().any(|setting| setting.key == key && setting.default == Some(value))
+    };
+    if let Some(url) = &demo.database {
+        config.database.url = url.clone();
+    } else if untouched("database.url", config.database.url.expose()) {
+        config.database.url = DatabaseUrl::parse(DATABASE).map_err(Failure::new)?;
+    }
+    config.listen = demo.listen.unwrap_or(config.listen);
+    if untouched("log.filter", &config.log.filter) {
+        "warn".clone_into(&mut config.log.filter);
+    }
+    Ok(())
+}
+
+/// Brings the database up to date and, where it is empty, to life. Says whether it was empty.
+async fn prepare(config: &Config) -> Result<bool, Failure> {
+    let url = &config.database.url;
+    let db = connect(config).await?;
+    migrate::up(&db, config).await?;
+    let service = service(db, system_clock()).await?;
+    let slugs: Vec<_> = service.companies().await?.into_iter().map(|company| company.slug).collect();
+    let ours = COMPANIES.iter().filter(|(slug, _)| slugs.iter().any(|found| found == slug)).count();
+    let fresh = slugs.is_empty();
+    if fresh {
+        let clock = std::sync::Arc::new(ManualClock::new(service.now()));
+        let teller = super::service(service.db().clone(), clock.clone()).await?;
+        sample::load(&teller, &clock).await?;
+    } else if ours == 0 {
+        let message = format!("{url} holds other companies: the demo needs a database of its own (--database URL).");
+        return Err(Failure::new(message));
+    } else if ours < COMPANIES.len() {
+        let message =
+            format!("An earlier start was interrupted while it filled {url}: remove that database, and start again.");
+        return Err(Failure::new(message));
+    }
+    service.db().clone().close().await;
+    Ok(fresh)
+}
+
+/// The secret beside an `SQLite` file, made at the first start. A demo on a server has one for each start.
+fn secret(url: &DatabaseUrl) -> Result<Secret, Failure> {
+    let Some(database) = url.sqlite_file() else { return Ok(fresh_secret()) };
+    let mut file = database.into_os_string();
+    file.push(".secret");
+    let file = PathBuf::from(file);
+    let name = file.display();
+    match std::fs::read_to_string(&file) {
+        Ok(text) if text.trim().len() >= MIN_SECRET_BYTES => return Ok(Secret::new(text.trim())),
+        Ok(_) => return Err(Failure::new(format!("{name} holds no secret: remove it, and start again."))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(Failure::new(format!("{name} can't be read: {error}."))),
+    }
+    let secret = fresh_secret();
+    keep(&file, &secret).map_err(|error| Failure::new(format!("{name} can't be written: {error}.")))?;
+    Ok(secret)
+}
+
+fn fresh_secret() -> Secret {
+    Secret::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+}
+
+fn keep(file: &Path, secret: &Secret) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    writeln!(options.open(file)?, "{}", secret.expose())
+}
+
+fn greeting(config: &Config, address: SocketAddr, fresh: bool) -> Result<String, Failure> {
+    // An address that means every one of the machine's is none that a browser can go to.
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host(address) };
+    let (host, port) = (host, address.port());
+    let data = if fresh { "with new sample data" } else { "with the data of an earlier start" };
+    let mut text = format!(
+        "cosell's demo runs on {}, {data}. Ctrl-C ends it.\n\n  \
+         playground  http://{host}:{port}/\n  \
+         GraphQL     http://{host}:{port}/graphql\n  \
+         websocket   ws://{host}:{port}/graphql/ws\n\n\
+         Tokens, valid for {} days. In the playground, paste a line in braces into the pane \"Headers\".\n",
+        config.database.url,
+        VALID.num_days(),
+    );
+    let now = system_clock().now();
+    for person in PEOPLE {
+        let Person { company, subject, name, role, part, .. } = person;
+        let email = person.email();
+        let token = NewToken {
+            company,
+            subject,
+            roles: &[*role],
+            name: Some(name),
+            email: Some(&email),
+            issued_at: now,
+            expires_at: now + VALID,
+        };
+        let token =
+            mint(&config.jwt, &token).map_err(|error| Failure::new(format!("No token can be made: {error}.")))?;
+        // Writing into a string does not fail.
+        let _ = write!(
+            text,
+            "\n{name}, {} of {company}, {part}\n\
+             Authorization: Bearer {token}\n\
+             {{\"Authorization\": \"Bearer {token}\"}}\n",
+            role.as_str()
+        );
+    }
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+fn host(address: SocketAddr) -> String {
+    match address {
+        SocketAddr::V4(address) => address.ip().to_string(),
+        SocketAddr::V6(address) => format!("[{}]", address.ip()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        domain::{clock::Clock as _, page::PageRequest},
+        service::member::Bearer,
+        store::{
+            db::{Db, PoolSize},
+            lead::{LeadFilter, LeadSort},
+        },
+    };
+
+    #[tokio::test]
+    async fn the_sample_has_leads_in_every_stage_and_talk_on_both_sides() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}", folder.path().join("demo.db").display());
+        let db = Db::connect(&url, PoolSize::default()).await.unwrap();
+        db.migrate().await.unwrap();
+        let now = system_clock().now();
+        let clock = Arc::new(ManualClock::new(now));
+        let told = service(db.clone(), clock.clone()).await.unwrap();
+        sample::load(&told, &clock).await.unwrap();
+        assert_eq!(clock.now(), now, "the story ends now");
+
+        let seen = |company: &str, subject: &str| {
+            let person = PEOPLE.iter().find(|it| (it.company, it.subject) == (company, subject)).unwrap();
+            let (roles, name, email) = (vec![person.role], Some(person.name.to_owned()), Some(person.email()));
+            let bearer = Bearer { company: company.to_owned(), subject: subject.to_owned(), roles, name, email };
+            let told = &told;
+            async move {
+                let member = told.sign_in(bearer).await.unwrap();
+                let (filter, page) = (LeadFilter::default(), PageRequest { first: Some(50), ..PageRequest::default() });
+                let page = told.leads(&member, &filter, LeadSort::Created, false, page).await.unwrap();
+                page.edges.into_iter().map(|edge| edge.1.stage).collect::<Vec<_>>()
+            }
+        };
+        let stages = seen("northwind", "nora").await;
+        assert!(stages.len() >= 12);
+        for stage in [
+            "new",
+            "pending",
+            "accepted",
+            "declined",
+            "expired",
+            "closed_converted",
+            "closed_not_converted",
+            "withdrawn",
+        ] {
+            assert!(stages.iter().any(|found| found == stage), "{stage}: {stages:?}");
+        }
+        assert!(!seen("contoso", "clara").await.is_empty());
+        assert!(!seen("fabrikam", "finn").await.is_empty());
+        assert!(seen("tailspin", "tess").await.is_empty());
+        db.close().await;
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_kept_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse(&format!("sqlite://{}", folder.path().join("demo.db").display())).unwrap();
+        let first = secret(&url).unwrap();
+        assert!(first.expose().len() >= MIN_SECRET_BYTES);
+        assert_eq!(secret(&url).unwrap(), first);
+        let file = folder.path().join("demo.db.secret");
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
+        std::fs::write(&file, "short").unwrap();
+        assert!(secret(&url).unwrap_err().message.contains("demo.db.secret holds no secret"));
+    }
+}

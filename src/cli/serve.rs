@@ -1,0 +1,91 @@
+//! `cosell serve`.
+
+use std::{io, sync::Arc};
+
+use clap::Args;
+
+use super::{Failure, Outcome, outdated, say, system_clock};
+use crate::{
+    config::Config,
+    domain::clock::Clock,
+    server::{self, RunningServer, StartError},
+    telemetry,
+};
+
+/// Run the server until Ctrl-C or SIGTERM
+///
+/// On SQLite the schema is brought up to date first; on PostgreSQL `cosell migrate` has to be run before.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  \
+    COSELL_JWT_SECRET=$(openssl rand -hex 32) COSELL_DATABASE_URL=sqlite://cosell.db cosell serve")]
+pub(super) struct Serve {}
+
+/// Starts the server.
+pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, Failure> {
+    let url = config.database.url.clone();
+    // What it holds is large, and this is its only use.
+    Box::pin(server::start(config, clock)).await.map_err(|error| match error {
+        StartError::Config(faults) => faults.into(),
+        StartError::Database(error) => Failure::new(format!("The database {url} can't be used: {error}.")),
+        StartError::Schema(missing) => outdated(&url, missing.len()),
+        StartError::Listen(address, error) => Failure::new(format!("{address} can't be listened on: {error}.")),
+        StartError::Other(error) => error.into(),
+    })
+}
+
+pub(super) async fn run(config: Config) -> Outcome {
+    start_log(&config)?;
+    let end = End::prepare()?;
+    let database = config.database.url.clone();
+    let server = start(config, system_clock()).await?;
+    say(format_args!("cosell listens on http://{} (database {database})", server.addr))?;
+    end.wait().await;
+    server.shutdown().await;
+    Ok(())
+}
+
+pub(super) fn start_log(config: &Config) -> Outcome {
+    telemetry::init(config).map_err(|error| Failure::new(format!("The log can't be started: {error}.")))
+}
+
+/// What ends a server: Ctrl-C, or SIGTERM as service managers send it.
+pub(super) struct End {
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl End {
+    /// Listens for them from now on.
+    pub(super) fn prepare() -> Result<Self, Failure> {
+        Self::listen().map_err(|error| Failure::new(format!("Signals can't be received: {error}.")))
+    }
+
+    #[cfg(unix)]
+    fn listen() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    #[cfg(not(unix))]
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    fn listen() -> io::Result<Self> {
+        Ok(Self {})
+    }
+
+    /// Returns when one comes.
+    #[cfg(unix)]
+    pub(super) async fn wait(mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
+    /// Returns when one comes.
+    #[cfg(not(unix))]
+    pub(super) async fn wait(self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+}
