@@ -64,6 +64,7 @@ pub struct Page<T> {
 }
 
 impl<T> Page<T> {
+    #[allow(clippy::fn_params_excessive_bools, reason = "four independent facts of one reading")]
     /// From what was read: `more` says whether there is more in the direction that was read; in the other direction
     /// there is the entry that the cursor names, where the caller gave one.
     pub fn new(edges: Vec<(String, T)>, more: bool, last: bool, after: bool, before: bool) -> Self {

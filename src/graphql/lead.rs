@@ -2,13 +2,11 @@
 
 use std::sync::{Arc, OnceLock};
 
-use async_graphql::{
-    ComplexObject, Context, Enum, ID, InputObject, Lookahead, MaybeUndefined, Object, Result, SimpleObject,
-};
+use async_graphql::{Context, Enum, ID, InputObject, Lookahead, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::{
     activity::{ActivityConnection, ActivityFilter},
-    comment::{Comment, CommentConnection},
+    comment::{Comment, CommentConnection, CommentEdge},
     company::{Company, LeadTemplate, Member, Partnership, Side, Stage, StageKind, patch, profile},
     error::Reply,
     load,
@@ -23,10 +21,10 @@ use super::{
 };
 use crate::{
     domain::{
-        actor, comment,
+        comment,
         company::{self, Profile},
         customer,
-        global_id::{self, NodeType},
+        global_id::NodeType,
         id::{LeadId, PartnershipId},
         lead, money,
         page::{Page, PageRequest},
@@ -41,29 +39,35 @@ use crate::{
 /// What was loaded for a whole page at once, so that the lead's own fields need not ask.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AtHand {
-    partnership: Option<Option<company::Partnership>>,
+    partnership: Loaded<company::Partnership>,
     comments: Option<(PageRequest, Page<(comment::Comment, Profile)>)>,
     open_tasks: Option<i64>,
 }
 
+/// What was looked up for a page, found or not; or was not looked up.
+type Loaded<T> = Option<std::result::Result<T, NotFound>>;
+
+#[derive(Clone, Copy, Debug)]
+struct NotFound;
+
 /// A customer's need.
 #[derive(Clone, Debug)]
 pub struct Lead {
-    lead: Arc<lead::Lead>,
+    view: Arc<lead::Lead>,
     at_hand: AtHand,
     definition: OnceLock<Arc<Definition>>,
 }
 
 impl Lead {
     pub(super) fn new(lead: lead::Lead) -> Self {
-        Self { lead: Arc::new(lead), at_hand: AtHand::default(), definition: OnceLock::new() }
+        Self { view: Arc::new(lead), at_hand: AtHand::default(), definition: OnceLock::new() }
     }
 
     fn definition(&self, ctx: &Context<'_>) -> Result<&Definition> {
         if let Some(definition) = self.definition.get() {
             return Ok(definition);
         }
-        let definition = service(ctx).definition(&self.lead.workflow).reply(ctx)?;
+        let definition = service(ctx).definition(&self.view.workflow).reply(ctx)?;
         Ok(self.definition.get_or_init(|| definition))
     }
 }
@@ -73,62 +77,62 @@ impl Lead {
 impl Lead {
     /// Its global id, the same for both companies.
     pub async fn id(&self) -> ID {
-        super::id(NodeType::Lead, self.lead.id.0)
+        super::id(NodeType::Lead, self.view.id.0)
     }
 
     /// Short, for people: `L-1042`; unique within the source company.
     async fn number(&self) -> &str {
-        &self.lead.number
+        &self.view.number
     }
 
     /// What the customer needs, in a line.
     async fn title(&self) -> &str {
-        &self.lead.title
+        &self.view.title
     }
 
     /// What the customer needs, at length.
     async fn description(&self) -> Option<&str> {
-        self.lead.description.as_deref()
+        self.view.description.as_deref()
     }
 
     /// Where the lead came from, such as `Web`; null where nobody said.
     async fn lead_source(&self) -> Option<&str> {
-        self.lead.lead_source.as_deref()
+        self.view.lead_source.as_deref()
     }
 
     /// The side of the viewer's company.
     async fn side(&self) -> Side {
-        self.lead.side.into()
+        self.view.side.into()
     }
 
     /// The company that created it.
     async fn source(&self) -> Company {
-        Company(self.lead.source)
+        Company(self.view.source)
     }
 
     /// The company that it was last passed to; null while internal.
     async fn receiver(&self) -> Option<Company> {
-        self.lead.receiver.map(Company)
+        self.view.receiver.map(Company)
     }
 
     /// The partnership that it was last shared across; null while internal.
     async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Partnership>> {
         if let Some(partnership) = &self.at_hand.partnership {
-            return Ok(partnership.clone().map(Partnership));
+            return Ok(partnership.clone().ok().map(Partnership));
         }
-        let Some(id) = self.lead.partnership else { return Ok(None) };
+        let Some(id) = self.view.partnership else { return Ok(None) };
         Ok(load(ctx, id).await?.map(Partnership))
     }
 
     /// What it started from.
     async fn template(&self, ctx: &Context<'_>) -> Result<LeadTemplate> {
-        let found = load(ctx, self.lead.template).await?;
+        let found = load(ctx, self.view.template).await?;
         found.map(LeadTemplate).ok_or_else(|| Error::internal("a lead without its template")).reply(ctx)
     }
 
     /// Where it stands now. A lead whose limit has passed is expired for everyone at once.
     async fn stage(&self, ctx: &Context<'_>) -> Result<Stage> {
-        let stage = self.definition(ctx)?.stage(&self.lead.stage);
+        let stage = self.definition(ctx)?.stage(&self.view.stage);
         stage.map(Stage::from).ok_or_else(|| Error::internal("a lead in an unknown stage")).reply(ctx)
     }
 
@@ -139,75 +143,75 @@ impl Lead {
 
     /// Who works it on the viewer's side.
     async fn owner(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
-        let Some(id) = self.lead.owner else { return Ok(None) };
+        let Some(id) = self.view.owner else { return Ok(None) };
         profile(ctx, id).await.map(Some)
     }
 
     /// Not deactivated.
     async fn active(&self) -> bool {
-        self.lead.active
+        self.view.active
     }
 
     /// Whether it is in the archive: read-only, and left out of lists that don't ask for it.
     async fn archived(&self) -> bool {
-        self.lead.archived
+        self.view.archived
     }
 
     /// Whose need it is.
     async fn customer(&self) -> Customer {
-        Customer::from(&self.lead.customer)
+        Customer::from(&self.view.customer)
     }
 
     /// What it may be worth; null where nobody said.
     async fn estimated_value(&self) -> Option<Money> {
-        self.lead.value.map(Money::from)
+        self.view.value.map(Money::from)
     }
 
     /// When the running counter ends; null when none runs.
     async fn expires_at(&self) -> Option<DateTime> {
-        self.lead.expires_at.map(DateTime)
+        self.view.expires_at.map(DateTime)
     }
 
     /// When it was accepted; null before.
     async fn accepted_at(&self) -> Option<DateTime> {
-        self.lead.accepted_at.map(DateTime)
+        self.view.accepted_at.map(DateTime)
     }
 
     /// When it was declined; null unless it was.
     async fn declined_at(&self) -> Option<DateTime> {
-        self.lead.declined_at.map(DateTime)
+        self.view.declined_at.map(DateTime)
     }
 
     /// When its limit passed; null unless it did.
     async fn expired_at(&self) -> Option<DateTime> {
-        self.lead.expired_at.map(DateTime)
+        self.view.expired_at.map(DateTime)
     }
 
     /// When it became an opportunity; null before.
     async fn converted_at(&self) -> Option<DateTime> {
-        self.lead.converted_at.map(DateTime)
+        self.view.converted_at.map(DateTime)
     }
 
     /// When it was closed, converted or not; null before.
     async fn closed_at(&self) -> Option<DateTime> {
-        self.lead.closed_at.map(DateTime)
+        self.view.closed_at.map(DateTime)
     }
 
     /// The reason of the last decline, rejection, close, withdrawal or disqualification; null where none was given.
     async fn reason(&self) -> Option<&str> {
-        self.lead.reason.as_deref()
+        self.view.reason.as_deref()
     }
 
     /// What it became; null before its conversion.
     async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
-        let Some(id) = self.lead.opportunity else { return Ok(None) };
+        let Some(id) = self.view.opportunity else { return Ok(None) };
         Ok(load(ctx, id).await?.map(Opportunity::new))
     }
 
     /// What the viewer may do with it now, each with the form that it needs. What is not here would be refused.
     async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<LeadAction>> {
         let definition = self.definition(ctx)?;
-        let actions = service(ctx).available_actions(member(ctx)?, &self.lead, definition);
+        let actions = service(ctx).available_actions(member(ctx)?, &self.view, definition);
         Ok(actions.into_iter().filter_map(|action| LeadAction::of(definition, action)).collect())
     }
 
@@ -222,7 +226,7 @@ impl Lead {
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<CommentConnection> {
         let request = request(first, after, last, before);
-        let lead = self.lead.id;
+        let lead = self.view.id;
         if let Some((asked, page)) = &self.at_hand.comments
             && *asked == request
         {
@@ -247,7 +251,7 @@ impl Lead {
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<TaskConnection> {
         let request = request(first, after, last, before);
-        let lead = self.lead.id;
+        let lead = self.view.id;
         let page = if request.after.is_some() || request.before.is_some() {
             service(ctx).tasks_of_lead(member(ctx)?, lead, request).await.reply(ctx)?
         } else {
@@ -260,7 +264,7 @@ impl Lead {
     async fn open_task_count(&self, ctx: &Context<'_>) -> Result<i32> {
         let count = match self.at_hand.open_tasks {
             Some(count) => count,
-            None => load(ctx, OpenTasksOf(self.lead.id)).await?.unwrap_or_default(),
+            None => load(ctx, OpenTasksOf(self.view.id)).await?.unwrap_or_default(),
         };
         Ok(i32::try_from(count).unwrap_or(i32::MAX))
     }
@@ -275,34 +279,34 @@ impl Lead {
         #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<ActivityConnection> {
-        let filter = ActivityFilter::of_lead(self.lead.id);
+        let filter = ActivityFilter::of_lead(self.view.id);
         super::activity::page(ctx, filter, request(first, after, last, before)).await
     }
 
     /// Its records in the viewer's company's other systems. The other side's are never here.
     async fn external_references(&self, ctx: &Context<'_>) -> Result<Vec<ExternalReference>> {
-        let found = load(ctx, ReferencesOf(self.lead.id)).await?.unwrap_or_default();
+        let found = load(ctx, ReferencesOf(self.view.id)).await?.unwrap_or_default();
         Ok(found.into_iter().map(ExternalReference::from).collect())
     }
 
     /// When the viewer's company's part in it ended; null while it goes on. Nothing newer is in this view.
     async fn ended_at(&self) -> Option<DateTime> {
-        self.lead.ended_at.map(DateTime)
+        self.view.ended_at.map(DateTime)
     }
 
     /// Counts the changes of this view, from 1: what `expectedVersion` is compared with.
     async fn version(&self) -> i32 {
-        self.lead.version
+        self.view.version
     }
 
     /// When it came to the viewer's company: created by it, or shared with it.
     async fn created_at(&self) -> DateTime {
-        DateTime(self.lead.created_at)
+        DateTime(self.view.created_at)
     }
 
     /// When this view last changed.
     async fn updated_at(&self) -> DateTime {
-        DateTime(self.lead.updated_at)
+        DateTime(self.view.updated_at)
     }
 }
 
@@ -325,13 +329,14 @@ pub(super) async fn leads_at_hand(
         return Ok(connection);
     }
     if node.field("partnership").exists() {
-        let mut wanted: Vec<_> = connection.edges.iter().filter_map(|edge| edge.node.lead.partnership).collect();
+        let mut wanted: Vec<_> = connection.edges.iter().filter_map(|edge| edge.node.view.partnership).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let found = service.partnerships_by_ids(member, &wanted).await.reply(ctx)?;
         for edge in &mut connection.edges {
-            let id = edge.node.lead.partnership;
-            edge.node.at_hand.partnership = Some(found.iter().find(|item| Some(item.id) == id).cloned());
+            let id = edge.node.view.partnership;
+            edge.node.at_hand.partnership =
+                Some(found.iter().find(|item| Some(item.id) == id).cloned().ok_or(NotFound));
         }
     }
     // With two selections of comments the loader tells them apart; with one there is nothing to tell.
@@ -340,14 +345,14 @@ pub(super) async fn leads_at_hand(
     {
         let mut found = service.comments_of_leads(member, &ids, &request).await.reply(ctx)?;
         for edge in &mut connection.edges {
-            let page = found.remove(&edge.node.lead.id).unwrap_or_else(empty);
+            let page = found.remove(&edge.node.view.id).unwrap_or_else(empty);
             edge.node.at_hand.comments = Some((request.clone(), page));
         }
     }
     if node.field("openTaskCount").exists() {
         let found = service.open_tasks(member, &ids).await.reply(ctx)?;
         for edge in &mut connection.edges {
-            edge.node.at_hand.open_tasks = Some(found.get(&edge.node.lead.id).copied().unwrap_or_default());
+            edge.node.at_hand.open_tasks = Some(found.get(&edge.node.view.id).copied().unwrap_or_default());
         }
     }
     Ok(connection)
@@ -1169,7 +1174,7 @@ impl LeadMutation {
             ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
         ]);
         let lead = act(ctx, &input.lead_id, Asked::Action("convert"), form, input.expected_version).await?;
-        let opportunity = match lead.lead.opportunity {
+        let opportunity = match lead.view.opportunity {
             Some(id) => load(ctx, id).await?,
             None => None,
         };
@@ -1230,6 +1235,3 @@ impl LeadMutation {
         Ok(PerformLeadActionPayload { lead: Lead::new(lead) })
     }
 }
-
-#[allow(unused_imports)]
-use {super::comment::CommentEdge, ComplexObject as _, actor as _, global_id as _};

@@ -3,6 +3,8 @@
 //! To add a noun: a file here with its type over the domain's value, its inputs and payloads, and a mutation object
 //! merged into [`Mutation`]; its fields in [`query`]; its row in `tests/it/matrix.rs`, which fails without one.
 
+#![allow(clippy::unused_async, reason = "the library takes resolvers that are async alone")]
+
 use std::sync::Arc;
 
 use async_graphql::{

@@ -1,5 +1,7 @@
 //! What can be read.
 
+#![allow(clippy::too_many_arguments, reason = "a field has the arguments that its clients need")]
+
 use async_graphql::{Context, ID, Object, Result};
 
 use super::{
@@ -48,7 +50,7 @@ fn optional_id(ctx: &Context<'_>, id: Option<&ID>, kind: NodeType, field: &str) 
 /// What can be read. Everything is bound to the company of the viewer's token.
 #[Object]
 impl Query {
-    /// The thing of that global id; NOT_FOUND where there is none that the viewer may know of.
+    /// The thing of that global id; `NOT_FOUND` where there is none that the viewer may know of.
     async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
         node::find(ctx, &id, "id").await?.map_or_else(|| Err(missing("thing", "id")), |found| Ok(Some(found)))
     }
@@ -74,7 +76,7 @@ impl Query {
         profile(ctx, member(ctx)?.id).await
     }
 
-    /// The lead of that id; NOT_FOUND where there is none that the viewer's company is a party to.
+    /// The lead of that id; `NOT_FOUND` where there is none that the viewer's company is a party to.
     async fn lead(&self, ctx: &Context<'_>, #[graphql(desc = "The lead's id.")] id: ID) -> Result<Option<Lead>> {
         let id = LeadId(parse_id(ctx, &id, NodeType::Lead, "id")?);
         let lead = service(ctx).lead(member(ctx)?, id).await.reply(ctx)?;
@@ -103,7 +105,7 @@ impl Query {
         leads_at_hand(ctx, page, &ctx.look_ahead().field("edges").field("node")).await
     }
 
-    /// The opportunity of that id; NOT_FOUND where there is none that the viewer may know of.
+    /// The opportunity of that id; `NOT_FOUND` where there is none that the viewer may know of.
     async fn opportunity(
         &self,
         ctx: &Context<'_>,

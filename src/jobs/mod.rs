@@ -17,7 +17,7 @@ pub fn start(service: &Arc<Service>, expiry_interval: Duration) -> Vec<JoinHandl
     let keys = service.clone();
     vec![
         tokio::spawn(every(expiry_interval, "expiry", move || expire(expiry.clone()))),
-        tokio::spawn(every(Duration::from_secs(3_600), "idempotency keys", move || forget(keys.clone()))),
+        tokio::spawn(every(Duration::from_hours(1), "idempotency keys", move || forget(keys.clone()))),
     ]
 }
 

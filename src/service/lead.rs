@@ -321,7 +321,7 @@ impl Service {
             expires_at: new.expires_at,
             expected_version: None,
         };
-        let decision = self.decide(member, &old, &definition, &template, &call, tx.now)?;
+        let decision = decide(member, &old, &definition, &template, &call, tx.now)?;
         let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
         // The lead has just come to be: its first version is the one that it is shared with.
         let source = Lead { version: 1, ..moved.mine };
@@ -515,57 +515,12 @@ impl Service {
             let definition = self.definition(&loaded.mine.workflow)?;
             let template = store::company::templates_by_ids(tx.db(), &[loaded.mine.template]).await?;
             let template = template.into_iter().next().ok_or_else(|| Error::internal("a lead without its template"))?;
-            let decision = self.decide(member, &loaded, &definition, &template, call, tx.now)?;
+            let decision = decide(member, &loaded, &definition, &template, call, tx.now)?;
             let moved = self.carry_out(tx, Some(member), &loaded, &decision, &definition).await?;
             let lead = moved.mine.clone();
             self.save(tx, loaded, moved).await?;
             Ok(lead)
         })
-    }
-
-    /// Asks the engine.
-    fn decide(
-        &self,
-        member: &Member,
-        parties: &Parties,
-        definition: &Definition,
-        template: &Template,
-        call: &ActionCall<'_>,
-        now: DateTime<Utc>,
-    ) -> Result<Decision> {
-        let lead = &parties.mine;
-        let caller = caller(member, lead);
-        let facts = Facts {
-            answer_within: template.answer_within.as_ref(),
-            convert_within: template.convert_within.as_ref(),
-            expires_at_override: call.expires_at,
-            ..facts(lead)
-        };
-        let action = match call.asked {
-            Asked::Action(key) => key.to_owned(),
-            Asked::Stage(text) => {
-                let stage = engine::find_stage(definition, text).ok_or_else(|| {
-                    let names: Vec<_> = definition.stages.iter().map(|stage| stage.key.as_str()).collect();
-                    let message = format!("The workflow has no such stage; its stages are {}.", names.join(", "));
-                    Fault::invalid(format!("{}.stage", call.prefix), message).stage(lead.stage.as_str())
-                })?;
-                engine::action_to(definition, &facts, stage, caller, now)?.key.clone()
-            }
-            Asked::Share => {
-                let stage = engine::as_of(definition, &facts, now);
-                let passes =
-                    || definition.actions.iter().filter(|action| action.effects.contains(&Effect::NewAssignment));
-                let found = passes().find(|action| action.from.contains(&stage.key)).or_else(|| passes().last());
-                let found = found.ok_or_else(|| {
-                    Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are not shared.")
-                        .stage(lead.stage.as_str())
-                })?;
-                found.key.clone()
-            }
-        };
-        // What the form says of the owning input's other parts is no part of it.
-        let form = Form { values: &call.form, prefix: call.prefix };
-        Ok(engine::decide(definition, &facts, caller, &action, &form, now)?)
     }
 
     /// Works out what a decision makes of both views, and does what it entails besides: opportunities, events.
@@ -801,6 +756,49 @@ impl Service {
     }
 }
 
+/// Asks the engine.
+fn decide(
+    member: &Member,
+    parties: &Parties,
+    definition: &Definition,
+    template: &Template,
+    call: &ActionCall<'_>,
+    now: DateTime<Utc>,
+) -> Result<Decision> {
+    let lead = &parties.mine;
+    let caller = caller(member, lead);
+    let facts = Facts {
+        answer_within: template.answer_within.as_ref(),
+        convert_within: template.convert_within.as_ref(),
+        expires_at_override: call.expires_at,
+        ..facts(lead)
+    };
+    let action = match call.asked {
+        Asked::Action(key) => key.to_owned(),
+        Asked::Stage(text) => {
+            let stage = engine::find_stage(definition, text).ok_or_else(|| {
+                let names: Vec<_> = definition.stages.iter().map(|stage| stage.key.as_str()).collect();
+                let message = format!("The workflow has no such stage; its stages are {}.", names.join(", "));
+                Fault::invalid(format!("{}.stage", call.prefix), message).stage(lead.stage.as_str())
+            })?;
+            engine::action_to(definition, &facts, stage, caller, now)?.key.clone()
+        }
+        Asked::Share => {
+            let stage = engine::as_of(definition, &facts, now);
+            let passes = || definition.actions.iter().filter(|action| action.effects.contains(&Effect::NewAssignment));
+            let found = passes().find(|action| action.from.contains(&stage.key)).or_else(|| passes().next_back());
+            let found = found.ok_or_else(|| {
+                Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are not shared.")
+                    .stage(lead.stage.as_str())
+            })?;
+            found.key.clone()
+        }
+    };
+    // What the form says of the owning input's other parts is no part of it.
+    let form = Form { values: &call.form, prefix: call.prefix };
+    Ok(engine::decide(definition, &facts, caller, &action, &form, now)?)
+}
+
 enum Deal<'a> {
     Existing(&'a str),
     New(&'a Map<String, Value>),
@@ -922,7 +920,8 @@ fn differences(old: &Lead, new: &Lead) -> Vec<FieldChange> {
         ("expiresAt", |l| l.expires_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))),
         ("owner", |l| l.owner.map(|id| global_id::encode(NodeType::Member, id.0))),
     ];
-    const CUSTOMER: &[(&str, fn(&Customer) -> Option<String>)] = &[
+    type ReadCustomer = fn(&Customer) -> Option<String>;
+    const CUSTOMER: &[(&str, ReadCustomer)] = &[
         ("customer.company", |c| Some(c.company.clone())),
         ("customer.website", |c| c.website.clone()),
         ("customer.industry", |c| c.industry.clone()),

@@ -252,7 +252,8 @@ impl Service {
                 }
                 let who = assignment(tx, parties, task.visibility, assignee, *assign_to, task.assigned_company).await?;
                 (new.assigned_company, new.assignee) = who;
-                if !setter && !(doer && new.assigned_company == task.assigned_company) {
+                let within = doer && new.assigned_company == task.assigned_company;
+                if !(setter || within) {
                     return Err(Error::forbidden(
                         "Only the company that set the task gives it to the other side; yours may assign what it is \
                          to do among its own members.",

@@ -206,7 +206,7 @@ pub async fn is_counterpart(db: &impl ConnectionTrait, scope: Scope, other: Comp
     Ok(found.is_some())
 }
 
-fn partnership_of(row: partnership::Model) -> Result<Partnership> {
+fn partnership_of(row: &partnership::Model) -> Result<Partnership> {
     Ok(Partnership {
         id: PartnershipId(row.id),
         vendor: CompanyId(row.vendor_id),
@@ -234,7 +234,7 @@ pub async fn partnerships_by_ids(
         .filter(in_partnership(scope))
         .all(db)
         .await?
-        .into_iter()
+        .iter()
         .map(partnership_of)
         .collect()
 }
@@ -246,7 +246,7 @@ pub async fn lock_partnership(
     id: PartnershipId,
 ) -> Result<Option<Partnership>> {
     let row = partnership::Entity::find_by_id(id.0).filter(in_partnership(scope)).lock_exclusive().one(db).await?;
-    row.map(partnership_of).transpose()
+    row.as_ref().map(partnership_of).transpose()
 }
 
 /// The partnership, kept from changing until the transaction ends, by any number of transactions at once.
@@ -256,7 +256,7 @@ pub async fn hold_partnership(
     id: PartnershipId,
 ) -> Result<Option<Partnership>> {
     let row = partnership::Entity::find_by_id(id.0).filter(in_partnership(scope)).lock_shared().one(db).await?;
-    row.map(partnership_of).transpose()
+    row.as_ref().map(partnership_of).transpose()
 }
 
 /// The caller's partnerships, in the order of their invitation. One scan an index and role, merged.
@@ -274,7 +274,7 @@ pub async fn partnerships(
     if window.descending != window.last {
         rows.reverse();
     }
-    let rows = rows.into_iter().map(partnership_of).collect::<Result<Vec<_>>>()?;
+    let rows = rows.iter().map(partnership_of).collect::<Result<Vec<_>>>()?;
     Ok(Slice::cut(rows, window.limit, window.last))
 }
 

@@ -10,7 +10,7 @@ use std::{
 
 use cosell_migration::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
@@ -88,7 +88,6 @@ impl Db {
             Migrator::up(&self.write, None).await?;
             return Ok(pending);
         }
-        use sea_orm::ConnectionTrait;
         // A lock of the transaction: it is given back even when this process dies in the middle.
         let guard = self.write.begin().await?;
         guard.execute_unprepared("SELECT pg_advisory_xact_lock(731052, hashtext(current_schema()))").await?;

@@ -96,7 +96,8 @@ fn split(happening: &Happening) -> Result<(String, serde_json::Value)> {
 }
 
 fn event_of(row: event::Model) -> Result<Event> {
-    let happening = serde_json::json!({ "kind": row.kind, "content": row.content });
+    let kind = row.kind;
+    let happening = serde_json::json!({ "kind": &kind, "content": row.content });
     Ok(Event {
         company: CompanyId(row.company_id),
         position: row.position,
@@ -105,7 +106,7 @@ fn event_of(row: event::Model) -> Result<Event> {
         actor: row.actor_id.map(MemberId),
         lead: row.lead_id.map(LeadId),
         subject: row.subject_id,
-        happening: serde_json::from_value(happening).map_err(|_| unknown("event kind", &row.kind))?,
+        happening: serde_json::from_value(happening).map_err(|_| unknown("event kind", &kind))?,
     })
 }
 

@@ -55,16 +55,8 @@ impl Setting {
     fn import<const N: usize>(&self, file: &Value, more: [&str; N]) -> Output {
         self.cli.file("leads.json", file.to_string());
         let id = encode(NodeType::Partnership, self.partnership.0);
-        let mut arguments =
-            ["import", "--format", "salesforce", "--company", "acme", "--partnership", &id, "leads.json"].to_vec();
-        arguments.extend(more);
-        // A command's arguments are an array: the optional ones stand at its end.
-        match arguments.as_slice() {
-            [a, b, c, d, e, f, g, h] => self.cli.run([a, b, c, d, e, f, g, h]),
-            [a, b, c, d, e, f, g, h, i] => self.cli.run([a, b, c, d, e, f, g, h, i]),
-            [a, b, c, d, e, f, g, h, i, j] => self.cli.run([a, b, c, d, e, f, g, h, i, j]),
-            _ => panic!("too many arguments"),
-        }
+        let arguments = ["import", "--format", "salesforce", "--company", "acme", "--partnership", &id, "leads.json"];
+        self.cli.run(arguments.into_iter().chain(more))
     }
 
     async fn leads(&self, company: &str) -> Vec<Lead> {
@@ -205,8 +197,7 @@ const IMPORT: [&str; 7] =
     ["import", "--format", "salesforce", "--company", "acme", "--partnership", "AwAAAAAAAAAAAAAAAAAAAAA"];
 
 fn import(cli: &Cli, file: &str) -> Output {
-    let [a, b, c, d, e, f, g] = IMPORT;
-    cli.run([a, b, c, d, e, f, g, file])
+    cli.run(IMPORT.into_iter().chain([file]))
 }
 
 #[test]
@@ -241,8 +232,7 @@ fn an_id_of_something_else_is_wrong_usage() {
 fn a_dry_run_makes_no_database() {
     let cli = Cli::new();
     cli.file("leads.json", json!([lead("ref1", "Marchetti")]).to_string());
-    let [a, b, c, d, e, f, g] = IMPORT;
-    let output = cli.run([a, b, c, d, e, f, g, "--dry-run", "leads.json"]);
+    let output = cli.run(IMPORT.into_iter().chain(["--dry-run", "leads.json"]));
     assert!(output.failed(1).contains("There is no database sqlite://cosell.db yet."), "{output}");
     assert!(!cli.folder().join("cosell.db").exists());
 }

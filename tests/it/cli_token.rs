@@ -81,8 +81,7 @@ fn what_is_wrong_with_an_argument_is_told() {
         (["--company", "Acme!", "--member", "ann", "--role", "SALES"], "2 to 50 lower-case letters"),
         (["--company", "acme", "--member", " ", "--role", "SALES"], "blank"),
     ] {
-        let [a, b, c, d, e, f] = arguments;
-        let output = cli.run(["token", a, b, c, d, e, f]);
+        let output = cli.run(["token"].into_iter().chain(arguments));
         assert!(output.failed(2).contains(says), "{output}");
     }
     for (argument, value, says) in

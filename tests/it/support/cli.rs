@@ -44,19 +44,20 @@ impl Cli {
     }
 
     /// Runs a command to its end.
-    pub fn run<const N: usize>(&self, arguments: [&str; N]) -> Output {
+    pub fn run<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Output {
         self.start(arguments).output()
     }
 
     /// Starts a command that goes on until it is told to end, such as `serve`. Dropped, it is killed.
-    pub fn start<const N: usize>(&self, arguments: [&str; N]) -> Running {
+    pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Running {
+        let arguments: Vec<_> = arguments.into_iter().collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_cosell"));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("COSELL_") {
                 command.env_remove(name);
             }
         }
-        command.args(arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.args(&arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.folder()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?} did not start: {e}"));
         let (sender, said) = channel();
