@@ -5,6 +5,7 @@
 mod support;
 
 mod architecture;
+mod matrix;
 mod schema;
 mod story;
 mod toolbox;
