@@ -5,6 +5,7 @@
 mod support;
 
 mod architecture;
+mod ids;
 mod matrix;
 mod schema;
 mod story;
