@@ -5,7 +5,9 @@
 mod support;
 
 mod architecture;
+mod identity;
 mod ids;
+mod limits;
 mod matrix;
 mod schema;
 mod story;
