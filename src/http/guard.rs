@@ -14,6 +14,9 @@ use async_graphql::{Name, Positioned};
 /// The deepest nesting, fragments included, that is walked. The schema's own limit is lower; this one protects the
 /// stack from long chains of fragments.
 const MAX_NESTING: usize = 100;
+/// The deepest nesting of brackets of any kind that is parsed: the parser calls itself at each, and its own limit is
+/// on selections alone.
+const MAX_BRACKETS: usize = 2 * MAX_NESTING;
 /// How often lists of the schema's own types may be nested: fields of types of fields grow exponentially, and the
 /// tools ask for one level.
 const MAX_SCHEMA_LISTS: usize = 3;
@@ -64,6 +67,60 @@ pub(super) struct Shape {
     pub(super) roots: usize,
     /// The variables that must be given, which the library finds out only on reaching a field.
     pub(super) required: Vec<Name>,
+}
+
+/// Refuses a document whose brackets are nested too deep to be parsed. What stands in strings and comments does not
+/// count; of what is no document this says nothing.
+pub(super) fn check_text(document: &str) -> Result<(), Oversize> {
+    let bytes = document.as_bytes();
+    let (mut at, mut depth) = (0, 0_usize);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'{' | b'[' | b'(' => {
+                depth += 1;
+                if depth > MAX_BRACKETS {
+                    return Err(Oversize::Nesting);
+                }
+            }
+            b'}' | b']' | b')' => depth = depth.saturating_sub(1),
+            b'#' => at = after_line(bytes, at),
+            b'"' if bytes[at..].starts_with(b"\"\"") => at = after_block(bytes, at + 2),
+            b'"' => at = after_string(bytes, at),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn after_line(bytes: &[u8], from: usize) -> usize {
+    bytes[from..].iter().position(|byte| matches!(byte, b'\n' | b'\r')).map_or(bytes.len(), |length| from + length)
+}
+
+/// A string ends at its quote, and no later than its line: brackets after a quote that is never closed count.
+fn after_string(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            b'\n' | b'\r' => return at,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+fn after_block(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        if rest.starts_with(b"\"\"\"") {
+            return at + 3;
+        }
+        at += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 };
+    }
+    bytes.len()
 }
 
 /// Measures the whole document, used or not, and tells the shape of the operation of that name. No shape: there is
@@ -207,6 +264,38 @@ mod tests {
         }
         bomb.push_str(" fragment f5000 on Query { a }");
         assert_eq!(measure(&bomb), Err(Oversize::Nesting));
+    }
+
+    #[test]
+    fn brackets_are_counted_where_they_are_brackets() {
+        let nested = |open: &str, close: &str, times: usize| {
+            format!("{{ a(b: {}1{}) }}", open.repeat(times), close.repeat(times))
+        };
+        assert_eq!(check_text(&nested("[", "]", MAX_BRACKETS - 2)), Ok(()));
+        assert!(parse_query(nested("[", "]", MAX_BRACKETS - 2)).is_ok());
+        assert_eq!(check_text(&nested("[", "]", MAX_BRACKETS - 1)), Err(Oversize::Nesting));
+        assert_eq!(check_text(&nested("{c: ", "}", MAX_BRACKETS)), Err(Oversize::Nesting));
+        let many = "[".repeat(MAX_BRACKETS + 1);
+        for hidden in [
+            format!("{{ a(b: \"{many}\") }}"),
+            format!("{{ a(b: \"\\\"{many}\") }}"),
+            format!("{{ a(b: \"\"\"{many} \" \\\"\"\" {many}\"\"\") }}"),
+            format!("{{ a # {many}\n }}"),
+            "{ a } ".repeat(MAX_BRACKETS + 1),
+        ] {
+            assert_eq!(check_text(&hidden), Ok(()), "{hidden}");
+        }
+        for shown in [
+            format!("{{ a(b: \"x\\\\\", c: {many}) }}"),
+            format!("{{ a(b: \"\", c: {many}) }}"),
+            format!("{{ a(b: \"\"\"\\\\\"\"\", c: {many}) }}"),
+            format!("{{ a # x\n {many}"),
+            format!("{{ a(b: \"x\n {many}"),
+        ] {
+            assert_eq!(check_text(&shown), Err(Oversize::Nesting), "{shown}");
+        }
+        assert_eq!(check_text("\""), Ok(()));
+        assert_eq!(check_text("\"\\"), Ok(()));
     }
 
     #[test]

@@ -72,12 +72,13 @@ pub(super) fn ready<E: Executor>(
     id: RequestId,
 ) -> Result<Ready<E>, Box<Response>> {
     let refuse = |fault: &Fault| Box::new(Response::from_errors(vec![answer::server_error(fault, id)]));
+    let max_fields = app.config.limits.max_fields;
+    guard::check_text(&params.query).map_err(|oversize| refuse(&answer::oversize_fault(&oversize, max_fields)))?;
     let mut request = Request::new(params.query);
     let document = match request.parsed_query() {
         Ok(document) => document,
         Err(error) => return Err(Box::new(Response::from_errors(vec![error]))),
     };
-    let max_fields = app.config.limits.max_fields;
     let shape = guard::check(document, params.operation_name.as_deref(), max_fields)
         .map_err(|oversize| refuse(&answer::oversize_fault(&oversize, max_fields)))?;
     let mut executor = &app.schema;

@@ -322,7 +322,7 @@ impl Service {
             expected_version: None,
         };
         let decision = decide(member, &old, &definition, &template, &call, tx.now)?;
-        let moved = self.carry_out(tx, Some(member), &old, &decision, &definition).await?;
+        let moved = self.carry_out(tx, Some(member), &old, &decision, &definition, call.prefix).await?;
         // The lead has just come to be: its first version is the one that it is shared with.
         let source = Lead { version: 1, ..moved.mine };
         begin_passing(tx, moved.passing.as_ref()).await?;
@@ -516,7 +516,7 @@ impl Service {
             let template = store::company::templates_by_ids(tx.db(), &[loaded.mine.template]).await?;
             let template = template.into_iter().next().ok_or_else(|| Error::internal("a lead without its template"))?;
             let decision = decide(member, &loaded, &definition, &template, call, tx.now)?;
-            let moved = self.carry_out(tx, Some(member), &loaded, &decision, &definition).await?;
+            let moved = self.carry_out(tx, Some(member), &loaded, &decision, &definition, call.prefix).await?;
             let lead = moved.mine.clone();
             self.save(tx, loaded, moved).await?;
             Ok(lead)
@@ -524,6 +524,7 @@ impl Service {
     }
 
     /// Works out what a decision makes of both views, and does what it entails besides: opportunities, events.
+    /// `prefix` is the path of the decision's form in the caller's input.
     async fn carry_out(
         &self,
         tx: &mut Tx,
@@ -531,6 +532,7 @@ impl Service {
         old: &Parties,
         decision: &Decision,
         definition: &Definition,
+        prefix: &str,
     ) -> Result<Moved> {
         let now = tx.now;
         let mut mine = old.mine.clone();
@@ -568,7 +570,7 @@ impl Service {
             }
         }
         if let (Some(deal), Some(member)) = (opportunity, member) {
-            let id = self.link(tx, member, &mine, other.as_ref(), deal).await?;
+            let id = self.link(tx, member, &mine, other.as_ref(), deal, prefix).await?;
             each(&mut mine, &mut other, |view| view.opportunity = Some(id));
         }
         if mine.side == Side::Receiver && mine.owner.is_none() {
@@ -576,7 +578,7 @@ impl Service {
         }
         let mut passing = None;
         if let (Some(partnership), Some(member)) = (partnership, member) {
-            let new = self.receiver_of(tx, member, &old.mine, partnership).await?;
+            let new = self.receiver_of(tx, member, &old.mine, partnership, prefix).await?;
             other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
             mine.start_over();
             mine.receiver = Some(new.receiver);
@@ -642,7 +644,7 @@ impl Service {
         let definition = self.definition(&lead.workflow)?;
         let form = Form { values: &Map::new(), prefix: "" };
         let decision = engine::decide(&definition, &facts(lead), Caller::System, action, &form, tx.now)?;
-        let moved = self.carry_out(tx, None, &loaded, &decision, &definition).await?;
+        let moved = self.carry_out(tx, None, &loaded, &decision, &definition, "").await?;
         self.save(tx, loaded, moved).await
     }
 
@@ -691,22 +693,22 @@ impl Service {
     }
 
     /// Who a lead is passed to across a partnership of the caller's company.
-    async fn receiver_of(&self, tx: &Tx, member: &Member, lead: &Lead, id: &str) -> Result<NewReceiver> {
-        const FIELD: &str = "input.partnershipId";
+    async fn receiver_of(&self, tx: &Tx, member: &Member, lead: &Lead, id: &str, prefix: &str) -> Result<NewReceiver> {
+        let field = format!("{prefix}.partnershipId");
         let mut faults = Vec::new();
-        let Some(id) = text_id(id, NodeType::Partnership, FIELD, &mut faults) else { return Err(faults.into()) };
+        let Some(id) = text_id(id, NodeType::Partnership, &field, &mut faults) else { return Err(faults.into()) };
         let partnership = store::company::hold_partnership(tx.db(), Scope::of(member), PartnershipId(id)).await?;
         let partnership =
-            partnership.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such partnership.").at(FIELD))?;
+            partnership.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such partnership.").at(&field))?;
         if partnership.state != PartnershipState::Active {
             let message =
                 format!("This partnership is {}; leads are shared across an ACTIVE one.", partnership.state.as_str());
-            return Err(Fault::invalid(FIELD, message).into());
+            return Err(Fault::invalid(field, message).into());
         }
         let receiver = partnership.counterpart(member.company);
         if lead.assignment.is_some() && lead.partnership == Some(partnership.id) {
             return Err(
-                Fault::invalid(FIELD, "The lead is with this partner already: pass it on to another one.").into()
+                Fault::invalid(field, "The lead is with this partner already: pass it on to another one.").into()
             );
         }
         Ok(NewReceiver { receiver, partnership: partnership.id, assignment: tx.fresh() })
@@ -720,11 +722,12 @@ impl Service {
         lead: &Lead,
         other: Option<&Lead>,
         deal: Deal<'_>,
+        prefix: &str,
     ) -> Result<OpportunityId> {
         let id = match deal {
             Deal::New(form) => {
                 let mut faults = Vec::new();
-                let new = NewOpportunity::from_form(form, "input.opportunity", &mut faults);
+                let new = NewOpportunity::from_form(form, &format!("{prefix}.opportunity"), &mut faults);
                 if !faults.is_empty() {
                     return Err(faults.into());
                 }
@@ -737,12 +740,12 @@ impl Service {
                 self.insert_opportunity(tx, member, new).await?.id
             }
             Deal::Existing(id) => {
-                const FIELD: &str = "input.opportunityId";
+                let field = format!("{prefix}.opportunityId");
                 let mut faults = Vec::new();
-                let Some(id) = text_id(id, NodeType::Opportunity, FIELD, &mut faults) else {
+                let Some(id) = text_id(id, NodeType::Opportunity, &field, &mut faults) else {
                     return Err(faults.into());
                 };
-                let views = authorize::opportunity(tx, member, OpportunityId(id), FIELD).await?;
+                let views = authorize::opportunity(tx, member, OpportunityId(id), &field).await?;
                 if views[0].side != Side::Receiver {
                     return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
                 }

@@ -58,6 +58,8 @@ pub(super) async fn run<E: Executor>(
     let (out, queue) = mpsc::channel(QUEUE);
     let (close, closing) = oneshot::channel();
     let writer = tokio::spawn(writer::write(sink, queue, closing, app.config.limits.ws_send_timeout));
+    // The writer ends with its queue: that stays open until the writer has been told how to close.
+    let open = out.clone();
     let end = if spoken {
         let mut session = Session { app, out, running: Running::default(), tasks: JoinSet::new() };
         // Operations end here with the session.
@@ -70,6 +72,7 @@ pub(super) async fn run<E: Executor>(
         End::Close(end) => {
             tracing::debug!(code = end.code, reason = end.reason, "a websocket is closed");
             let _ = close.send(end);
+            drop(open);
             // Until the client answers, its last messages are read and left: a connection that is cut off with
             // data unread takes the close frame with it.
             let _ = timeout(GOODBYE, async { while let Some(Ok(_)) = stream.next().await {} }).await;

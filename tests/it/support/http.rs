@@ -31,6 +31,13 @@ impl Client {
         self.send(json!({ "query": document, "variables": variables })).await
     }
 
+    /// Calls a mutation of one `input`, and selects this of its payload.
+    pub async fn mutate(&self, mutation: &str, input: Value, payload: &str) -> Answer {
+        let ty = format!("{}{}Input", mutation[..1].to_uppercase(), &mutation[1..]);
+        let document = format!("mutation($input: {ty}!) {{ {mutation}(input: $input) {{ {payload} }} }}");
+        self.query(&document, json!({ "input": input })).await
+    }
+
     /// Sends any JSON as the request's body.
     pub async fn send(&self, body: Value) -> Answer {
         Answer::of(self.request(Method::POST, "/graphql").json(&body)).await

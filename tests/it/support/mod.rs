@@ -9,6 +9,7 @@ pub mod database;
 pub mod http;
 pub mod keys;
 pub mod postgres;
+pub mod rows;
 pub mod sqlite;
 pub mod world;
 pub mod ws;

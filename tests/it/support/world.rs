@@ -98,6 +98,12 @@ impl World {
         start_server(&self.database.url, Arc::clone(&self.clock) as Arc<dyn Clock>).await
     }
 
+    /// Another server on the same database and with the same clock, with other settings; a setting that is `None` is
+    /// left out.
+    pub async fn another_server_with(&self, settings: &[(&str, Option<&str>)]) -> RunningServer {
+        start_server_with(&self.database.url, Arc::clone(&self.clock) as Arc<dyn Clock>, settings).await
+    }
+
     /// Ends the server and starts it again, on another port. Who was made before has to be made again.
     pub async fn restart(self) -> Self {
         let Self { database, clock, server, .. } = self;
@@ -163,6 +169,14 @@ impl Person {
 
 /// The one place that knows how a server is configured and started.
 async fn start_server(database_url: &str, clock: Arc<dyn Clock>) -> RunningServer {
+    start_server_with(database_url, clock, &[]).await
+}
+
+async fn start_server_with(
+    database_url: &str,
+    clock: Arc<dyn Clock>,
+    settings: &[(&str, Option<&str>)],
+) -> RunningServer {
     let variables = [
         ("COSELL_DATABASE_URL", database_url),
         ("COSELL_LISTEN", "127.0.0.1:0"),
@@ -171,7 +185,9 @@ async fn start_server(database_url: &str, clock: Arc<dyn Clock>) -> RunningServe
         ("COSELL_JWT_AUDIENCE", AUDIENCE),
         ("COSELL_DATABASE_MAX_CONNECTIONS", "6"),
     ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let kept = variables.into_iter().filter(|(name, _)| settings.iter().all(|(other, _)| other != name));
+    let changed = settings.iter().filter_map(|(name, value)| Some((*name, (*value)?)));
+    let variables = kept.chain(changed).map(|(name, value)| (name.to_owned(), value.to_owned()));
     let config = config::load(None, variables).expect("a configuration without faults");
     server::start(config, clock).await.expect("the server starts")
 }

@@ -243,6 +243,11 @@ impl Subscription {
         data
     }
 
+    /// Whether nothing has come yet that was not taken.
+    pub fn is_silent(&self) -> bool {
+        self.inbox.events.is_empty()
+    }
+
     /// Ends the operation from this side.
     pub fn complete(self) {
         let _ = self.out.send(Message::text(json!({ "id": self.id, "type": "complete" }).to_string()));
