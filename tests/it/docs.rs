@@ -52,7 +52,8 @@ fn the_commands_of_the_readme_exist() {
     let option = Regex::new(r"--[a-z][a-z-]*").expect("a pattern");
     let cli = Cli::new();
     let mut seen = Vec::new();
-    for found in command.captures_iter(&readme) {
+    let blocks: String = readme.split("```sh\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    for found in command.captures_iter(&blocks) {
         let line = found[1].trim();
         let words: Vec<&str> = line.split_whitespace().collect();
         let help = match words[0] {
