@@ -9,6 +9,7 @@ mod cli_company;
 mod cli_import;
 mod cli_server;
 mod cli_token;
+mod docs;
 mod identity;
 mod ids;
 mod limits;
