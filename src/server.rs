@@ -60,7 +60,11 @@ impl From<sea_orm::DbErr> for StartError {
 
 /// Connects to the configured database. On SQLite the schema is brought up to date; on PostgreSQL it has to be.
 pub async fn open_database(config: &Config) -> Result<Db, StartError> {
-    let size = PoolSize { connections: config.database.max_connections, wait: config.database.acquire_timeout };
+    let size = PoolSize {
+        connections: config.database.max_connections,
+        at_least: config.database.min_connections,
+        wait: config.database.acquire_timeout,
+    };
     let db = Db::connect(config.database.url.expose(), size).await?;
     if db.is_sqlite() {
         db.migrate().await?;
@@ -100,7 +104,7 @@ impl RunningServer {
         for job in self.jobs {
             job.abort();
         }
-        if let Err(error) = self.service.close().await {
+        if let Err(error) = self.service.release_leases().await {
             tracing::warn!(%error, "the leases were not given back");
         }
         self.service.db().clone().close().await;

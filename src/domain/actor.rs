@@ -75,7 +75,7 @@ impl Side {
     }
 }
 
-/// A member who calls. Only `http::auth` and the operator's command line make one.
+/// A member who calls. `service::member` makes one, of a token that `http::auth` has verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// The member.

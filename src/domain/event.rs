@@ -49,7 +49,7 @@ pub enum Happening {
         /// How.
         change: TaskChange,
     },
-    /// An opportunity was created without a lead; the subject is the opportunity.
+    /// An opportunity was created, from a lead or without one; the subject is the opportunity.
     OpportunityCreated {},
     /// An opportunity moved to another stage; the subject is the opportunity.
     OpportunityStageChanged {

@@ -23,7 +23,8 @@ use crate::{
     feed::{Feed, Started},
 };
 
-/// What can be followed live. Without `after` a subscription starts now; with it, it first brings what came since.
+/// What can be followed live. A subscription starts now; where it takes `after` and is given it, it first brings what
+/// came since.
 #[derive(Debug)]
 pub struct Subscription;
 
@@ -62,7 +63,8 @@ async fn follow<'c>(
     }))
 }
 
-/// What can be followed live. Without `after` a subscription starts now; with it, it first brings what came since.
+/// What can be followed live. A subscription starts now; where it takes `after` and is given it, it first brings what
+/// came since.
 #[Subscription]
 impl Subscription {
     /// The viewer's company's feed, or one lead's.

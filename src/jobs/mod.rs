@@ -1,6 +1,6 @@
 //! What runs by the clock. Each job runs on one instance at a time, by a lease in the database.
 //!
-//! To add a job: a file here with an `async fn run(&Service) -> Result<…>` and its line in [`start`].
+//! To add a job: an `async fn` over the service, which takes its lease first, and its line in [`start`].
 
 use std::{sync::Arc, time::Duration};
 

@@ -737,7 +737,8 @@ impl Service {
                     description: new.description.or_else(|| lead.description.clone()),
                     ..new
                 };
-                self.insert_opportunity(tx, member, new).await?.id
+                let (id, heard) = (tx.fresh(), other.map(|other| other.company));
+                self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
             }
             Deal::Existing(id) => {
                 let field = format!("{prefix}.opportunityId");

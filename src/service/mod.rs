@@ -60,12 +60,11 @@ pub struct Service {
 impl Service {
     /// Opens the use cases on a database whose schema is current.
     pub async fn new(db: Db, clock: Arc<dyn Clock>, ids: Arc<dyn IdSource>, bus: Arc<dyn Bus>) -> Result<Self> {
-        let fresh = [ids.next(), ids.next()].iter().flat_map(|id| *id.as_bytes()).collect::<Vec<_>>();
         let key = if let Some(key) = store::company::cursor_key(db.read()).await? {
             key
         } else {
             let tx = db.begin().await?;
-            let key = store::company::keep_cursor_key(&tx, fresh, clock.now()).await?;
+            let key = store::company::keep_cursor_key(&tx, rand::random::<[u8; 32]>().to_vec(), clock.now()).await?;
             tx.commit().await?;
             key
         };

@@ -193,29 +193,21 @@ impl Service {
                         store::opportunity::by_ids(tx.db(), Scope::of(member), &[OpportunityId(earlier)]).await?;
                     return found.into_iter().next().ok_or_else(|| Error::not_found("opportunity"));
                 }
-                return self.insert_opportunity_as(tx, member, id, new.clone(), None).await;
+                return self.insert_opportunity(tx, member, id, new.clone(), None).await;
             }
-            self.insert_opportunity(tx, member, new.clone()).await
+            let id = tx.fresh();
+            self.insert_opportunity(tx, member, id, new.clone(), None).await
         })
     }
 
+    /// Adds an opportunity; `lead` is the one that becomes it, with the other company that hears of that.
     pub(super) async fn insert_opportunity(
-        &self,
-        tx: &mut Tx,
-        member: &Member,
-        new: NewOpportunity,
-    ) -> Result<Opportunity> {
-        let id = tx.fresh();
-        self.insert_opportunity_as(tx, member, id, new, None).await
-    }
-
-    async fn insert_opportunity_as(
         &self,
         tx: &mut Tx,
         member: &Member,
         id: OpportunityId,
         new: NewOpportunity,
-        lead: Option<LeadId>,
+        lead: Option<(LeadId, Option<CompanyId>)>,
     ) -> Result<Opportunity> {
         let template = self.template_for(tx, member, Subject::Opportunity, None).await?;
         let definition = self.definition(&template.workflow)?;
@@ -245,7 +237,8 @@ impl Service {
         store::opportunity::insert(tx.db(), id, member, tx.now).await?;
         store::opportunity::insert_view(tx.db(), &opportunity).await?;
         let happening = Happening::OpportunityCreated {};
-        tx.happened(vec![member.company], Some(member.id), lead, Some(id.0), happening);
+        let audience = std::iter::once(member.company).chain(lead.and_then(|(_, other)| other)).collect();
+        tx.happened(audience, Some(member.id), lead.map(|(lead, _)| lead), Some(id.0), happening);
         Ok(opportunity)
     }
 

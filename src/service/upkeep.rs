@@ -32,8 +32,8 @@ impl Service {
         Ok(())
     }
 
-    /// Gives the leases back and closes the database.
-    pub async fn close(&self) -> Result<()> {
+    /// Gives back the leases that this instance holds.
+    pub async fn release_leases(&self) -> Result<()> {
         transaction!(self, tx, { store::lease::release_all(tx.db(), self.instance).await })
     }
 }

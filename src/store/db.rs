@@ -18,15 +18,17 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 /// How many connections are kept.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolSize {
-    /// For reading, and on PostgreSQL for writing too.
+    /// At most so many for reading, and on PostgreSQL for writing too.
     pub connections: u32,
+    /// So many are opened at the start.
+    pub at_least: u32,
     /// How long a call waits for one.
     pub wait: Duration,
 }
 
 impl Default for PoolSize {
     fn default() -> Self {
-        Self { connections: 16, wait: Duration::from_secs(10) }
+        Self { connections: 16, at_least: 1, wait: Duration::from_secs(10) }
     }
 }
 
@@ -113,6 +115,9 @@ impl Db {
     }
 }
 
+/// How long a connection may be idle and still be trusted.
+const IDLE_TEST: Duration = Duration::from_secs(30);
+
 async fn open(
     url: &str,
     size: PoolSize,
@@ -122,10 +127,15 @@ async fn open(
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
-        .min_connections(1)
+        .min_connections(size.at_least.min(connections))
         .acquire_timeout(size.wait)
+        // Connections stay open. sqlx 0.9's reaper of idle ones can count below zero and then never comes back.
+        .idle_timeout(None)
+        .max_lifetime(None)
         .sqlx_logging(false)
         .test_before_acquire(false)
+        // One that was cut while it was idle is found out before it is used.
+        .test_before_acquire_if_idle_for(IDLE_TEST)
         .map_sqlx_sqlite_opts(|options| {
             options
                 .create_if_missing(true)

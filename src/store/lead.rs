@@ -505,6 +505,12 @@ pub async fn update_assignment(
 pub async fn end_assignments(db: &impl ConnectionTrait, partnership: PartnershipId, now: DateTime<Utc>) -> Result<u64> {
     let ended = lead_view::Entity::update_many()
         .col_expr(lead_view::Column::EndedAt, Expr::value(now))
+        .col_expr(lead_view::Column::UpdatedAt, Expr::value(now))
+        .col_expr(lead_view::Column::Version, Expr::col(lead_view::Column::Version).add(1))
+        .col_expr(lead_view::Column::ExpiresAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(lead_view::Column::SortExpires, Expr::value(NEVER))
+        .col_expr(lead_view::Column::OnExpiry, Expr::value(None::<String>))
+        .col_expr(lead_view::Column::ExpiresTo, Expr::value(None::<String>))
         .filter(lead_view::Column::PartnershipId.eq(partnership.0))
         .filter(lead_view::Column::Side.eq(Side::Receiver.as_str()))
         .filter(lead_view::Column::EndedAt.is_null())

@@ -25,15 +25,15 @@ pub(super) async fn write(
         let message = tokio::select! {
             biased;
             close = &mut close => {
-                if let Ok(close) = close {
-                    // The client may be gone: it was only a good-bye.
-                    let _ = timeout(CLOSE_TIMEOUT, sink.send(Message::Close(Some(close.frame())))).await;
-                }
+                good_bye(&mut sink, close.ok()).await;
                 return;
             }
             message = queue.recv() => match message {
                 Some(message) => message,
-                None => return,
+                None => {
+                    good_bye(&mut sink, close.await.ok()).await;
+                    return;
+                }
             },
         };
         let batch = async {
@@ -54,4 +54,13 @@ pub(super) async fn write(
             }
         }
     }
+}
+
+/// Ends the connection from this side: with the session's close frame, or with the answer to the client's own, which
+/// the library has queued (RFC 6455, section 5.5.1). The client may be gone: then nobody hears it.
+async fn good_bye(sink: &mut SplitSink<WebSocket, Message>, close: Option<Close>) {
+    let _ = match close {
+        Some(close) => timeout(CLOSE_TIMEOUT, sink.send(Message::Close(Some(close.frame())))).await,
+        None => timeout(CLOSE_TIMEOUT, sink.close()).await,
+    };
 }
