@@ -7,6 +7,7 @@ mod support;
 mod architecture;
 mod identity;
 mod ids;
+mod input;
 mod limits;
 mod matrix;
 mod schema;
