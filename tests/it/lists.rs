@@ -161,7 +161,7 @@ on_both_databases! {
                 let list = List::of(&vendor, "{ leads", "/leads", &arguments);
                 let ids = list.whole().await;
                 assert_eq!(ids.len(), 25);
-                let keys = ids.iter().map(|id| place(id));
+                let keys = ids.iter().map(place);
                 let keys = keys.map(|i| changed(i).filter(|_| field == "UPDATED").unwrap_or_else(|| key(i)));
                 let keys: Vec<_> = if direction == "ASC" { keys.collect() } else { keys.rev().collect() };
                 assert!(keys.is_sorted(), "{field} {direction}: {keys:?}");

@@ -12,6 +12,7 @@ mod limits;
 mod lists;
 mod matrix;
 mod races;
+mod refusals;
 mod schema;
 mod story;
 mod toolbox;
