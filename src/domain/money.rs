@@ -89,18 +89,13 @@ impl Money {
     /// # Errors
     /// A predicate about the amount, for the caller.
     pub fn new(amount: Decimal, currency: Currency) -> Result<Self, String> {
-        if amount.is_sign_negative() && !amount.is_zero() {
-            return Err("must not be negative".to_owned());
-        }
+        check_size(amount)?;
         if amount.scale() > currency.decimals() {
             return Err(match currency.decimals() {
                 0 => format!("must be a whole number: {currency} has no decimals"),
                 1 => format!("has too many decimals: {currency} has 1 decimal"),
                 n => format!("has too many decimals: {currency} has {n} decimals"),
             });
-        }
-        if amount > Decimal::from(MAX) {
-            return Err(format!("must be at most {MAX}"));
         }
         let mut amount = amount.abs();
         amount.rescale(currency.decimals());
@@ -111,7 +106,8 @@ impl Money {
     /// `faults`.
     pub fn parse(amount: &str, currency: &str, prefix: &str, faults: &mut Vec<Fault>) -> Option<Self> {
         let amount_at = format!("{prefix}.amount");
-        let amount = text::keep(parse_decimal(amount), &amount_at, faults);
+        let amount = parse_decimal(amount).and_then(|amount| check_size(amount).map(|()| amount));
+        let amount = text::keep(amount, &amount_at, faults);
         let currency = text::keep(Currency::parse(currency), &format!("{prefix}.currency"), faults);
         text::keep(Self::new(amount?, currency?), &amount_at, faults)
     }
@@ -185,6 +181,17 @@ pub fn parse_decimal(text: &str) -> Result<Decimal, String> {
     Decimal::from_str_exact(text).map_err(|_| "must have at most 28 digits".to_owned())
 }
 
+/// What holds for an amount whatever the currency.
+fn check_size(amount: Decimal) -> Result<(), String> {
+    if amount.is_sign_negative() && !amount.is_zero() {
+        return Err("must not be negative".to_owned());
+    }
+    if amount > Decimal::from(MAX) {
+        return Err(format!("must be at most {MAX}"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -243,7 +250,9 @@ mod tests {
             assert_eq!(faults[0].0, place);
             assert!(faults[0].1.contains(says), "{}", faults[0].1);
         }
-        assert_eq!(money("x", "x").unwrap_err().len(), 2, "both faults come together");
+        for amount in ["x", "-1", "1000000000000"] {
+            assert_eq!(money(amount, "x").unwrap_err().len(), 2, "both faults of {amount} come together");
+        }
     }
 
     #[test]

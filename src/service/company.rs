@@ -136,7 +136,9 @@ impl Service {
     /// same roles is alive.
     pub async fn invite_partner(&self, member: &Member, slug: &str, vendor: bool) -> Result<Partnership> {
         authorize::role(member, &[Role::Admin], "invite a partner")?;
-        let other = store::company::by_slug(self.db.read(), slug.trim()).await?.ok_or_else(|| {
+        let slug = slug.trim();
+        let other = if is_slug(slug) { store::company::by_slug(self.db.read(), slug).await? } else { None };
+        let other = other.ok_or_else(|| {
             Fault::new(ErrorCode::NotFound, "No company with this slug can be invited.").at("input.companySlug")
         })?;
         if other.id == member.company {
@@ -220,6 +222,12 @@ impl Service {
                 return Err(authorize::conflict("partnership", old.version).into());
             }
             if to == PartnershipState::Ended {
+                // A lead past its limit stays as it is for every caller, which is expired.
+                for (lead, source) in store::lead::due_across(tx.db(), old.id, tx.now).await? {
+                    if let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), lead).await? {
+                        self.settle(tx, loaded).await?;
+                    }
+                }
                 store::lead::end_assignments(tx.db(), old.id, tx.now).await?;
                 store::opportunity::end_views(tx.db(), old.id, tx.now).await?;
             }

@@ -6,7 +6,7 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
-    QueryOrder, QuerySelect, Value,
+    QueryOrder, QuerySelect, Select, Value,
     sea_query::{Expr, ExprTrait, LikeExpr, Query},
 };
 
@@ -252,11 +252,11 @@ impl LeadFilter {
         let not_due =
             || Condition::any().add(C::ExpiresAt.is_null()).add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null());
         let mut all = Condition::all();
-        if let Some(stages) = &self.stages {
+        if let Some(stages) = self.stages.as_deref().map(super::possible) {
             all = all.add(
                 Condition::any()
                     .add(Condition::all().add(C::StageKey.is_in(stages.clone())).add(not_due()))
-                    .add(due().add(C::ExpiresTo.is_in(stages.clone()))),
+                    .add(due().add(C::ExpiresTo.is_in(stages))),
             );
         }
         if let Some(kinds) = &self.kinds {
@@ -533,13 +533,30 @@ pub async fn end_assignments(db: &impl ConnectionTrait, partnership: Partnership
 
 /// The leads whose counter has ended without that being recorded, with their source, the longest overdue first.
 pub async fn due(db: &impl ConnectionTrait, now: DateTime<Utc>, limit: u64) -> Result<Vec<(LeadId, CompanyId)>> {
+    ids_of_due(db, select_due(now).limit(limit)).await
+}
+
+/// Those of them that were last shared across this partnership.
+pub async fn due_across(
+    db: &impl ConnectionTrait,
+    partnership: PartnershipId,
+    now: DateTime<Utc>,
+) -> Result<Vec<(LeadId, CompanyId)>> {
+    ids_of_due(db, select_due(now).filter(lead_view::Column::PartnershipId.eq(partnership.0))).await
+}
+
+fn select_due(now: DateTime<Utc>) -> Select<lead_view::Entity> {
     use lead_view::Column as C;
-    let rows = lead_view::Entity::find()
+    lead_view::Entity::find()
         .filter(C::Side.eq(Side::Source.as_str()))
         .filter(C::ExpiresAt.is_not_null())
         .filter(C::ExpiresAt.lte(now))
         .order_by_asc(C::ExpiresAt)
-        .limit(limit)
+}
+
+async fn ids_of_due(db: &impl ConnectionTrait, due: Select<lead_view::Entity>) -> Result<Vec<(LeadId, CompanyId)>> {
+    use lead_view::Column as C;
+    let rows = due
         .select_only()
         .column(C::LeadId)
         .column(C::CompanyId)

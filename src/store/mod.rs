@@ -33,3 +33,8 @@ impl From<sea_orm::DbErr> for Error {
 fn unknown(what: &str, value: &str) -> Error {
     Error::internal(format!("the database holds an unknown {what}: {value}"))
 }
+
+/// Those of a caller's texts that a row can have: none has a NUL, and PostgreSQL does not even take one to compare.
+fn possible(texts: &[String]) -> Vec<String> {
+    texts.iter().filter(|text| !text.contains('\0')).cloned().collect()
+}

@@ -101,7 +101,7 @@ pub async fn list(
     use opportunity_view::Column as C;
     let mut select = opportunity_view::Entity::find().filter(scope.opportunities());
     if let Some(stages) = &filter.stages {
-        select = select.filter(C::StageKey.is_in(stages.clone()));
+        select = select.filter(C::StageKey.is_in(super::possible(stages)));
     }
     if let Some(kinds) = &filter.kinds {
         select = select.filter(C::StageKind.is_in(kinds.iter().map(|kind| kind.as_str())));
