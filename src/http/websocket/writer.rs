@@ -28,13 +28,13 @@ pub(super) async fn write(
                 good_bye(&mut sink, close.ok()).await;
                 return;
             }
-            message = queue.recv() => match message {
-                Some(message) => message,
-                None => {
+            message = queue.recv() => {
+                let Some(message) = message else {
                     good_bye(&mut sink, close.await.ok()).await;
                     return;
-                }
-            },
+                };
+                message
+            }
         };
         let batch = async {
             sink.feed(message).await?;
