@@ -74,6 +74,7 @@ pub(super) struct Shape {
 pub(super) fn check_text(document: &str) -> Result<(), Oversize> {
     let bytes = document.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
+    let mut strings = true;
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
@@ -84,9 +85,14 @@ pub(super) fn check_text(document: &str) -> Result<(), Oversize> {
                 }
             }
             b'}' | b']' | b')' => depth = depth.saturating_sub(1),
-            b'#' => at = after_line(bytes, at),
-            b'"' if bytes[at..].starts_with(b"\"\"") => at = after_block(bytes, at + 2),
-            b'"' => at = after_string(bytes, at),
+            b'#' if strings => at = after_line(bytes, at),
+            b'"' if strings && bytes[at..].starts_with(b"\"\"") => match after_block(bytes, at + 2) {
+                Some(after) => at = after,
+                // The parser takes a block that is never closed for an empty string and what follows it: from here
+                // on every bracket counts.
+                None => strings = false,
+            },
+            b'"' if strings => at = after_string(bytes, at),
             _ => {}
         }
     }
@@ -111,16 +117,16 @@ fn after_string(bytes: &[u8], from: usize) -> usize {
     bytes.len()
 }
 
-fn after_block(bytes: &[u8], from: usize) -> usize {
+fn after_block(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     while at < bytes.len() {
         let rest = &bytes[at..];
         if rest.starts_with(b"\"\"\"") {
-            return at + 3;
+            return Some(at + 3);
         }
         at += if rest.starts_with(b"\\\"\"\"") { 4 } else { 1 };
     }
-    bytes.len()
+    None
 }
 
 /// Measures the whole document, used or not, and tells the shape of the operation of that name. No shape: there is
@@ -281,6 +287,7 @@ mod tests {
             format!("{{ a(b: \"\\\"{many}\") }}"),
             format!("{{ a(b: \"\"\"{many} \" \\\"\"\" {many}\"\"\") }}"),
             format!("{{ a # {many}\n }}"),
+            format!("{{ a(b: \"\"\"\\\\\"\"\" {many}\"\"\") }}"),
             "{ a } ".repeat(MAX_BRACKETS + 1),
         ] {
             assert_eq!(check_text(&hidden), Ok(()), "{hidden}");
@@ -288,7 +295,8 @@ mod tests {
         for shown in [
             format!("{{ a(b: \"x\\\\\", c: {many}) }}"),
             format!("{{ a(b: \"\", c: {many}) }}"),
-            format!("{{ a(b: \"\"\"\\\\\"\"\", c: {many}) }}"),
+            format!("{{ a(b: \"\"\"x\"\"\", c: {many}) }}"),
+            format!("{{ a(b: [\"\"\" x\" {many}"),
             format!("{{ a # x\n {many}"),
             format!("{{ a(b: \"x\n {many}"),
         ] {

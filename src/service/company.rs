@@ -225,7 +225,7 @@ impl Service {
                 // A lead past its limit stays as it is for every caller, which is expired.
                 for (lead, source) in store::lead::due_across(tx.db(), old.id, tx.now).await? {
                     if let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), lead).await? {
-                        self.settle(tx, loaded).await?;
+                        Box::pin(self.settle(tx, loaded)).await?;
                     }
                 }
                 store::lead::end_assignments(tx.db(), old.id, tx.now).await?;

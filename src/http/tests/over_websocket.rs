@@ -333,7 +333,8 @@ async fn a_message_over_the_limit_closes_1009() {
 #[tokio::test]
 async fn the_socket_is_closed_when_its_token_ends() {
     let clock = manual_clock();
-    let server = Server::with(|config| config.limits.ws_ping_interval = Duration::from_millis(50), clock.clone()).await;
+    let server =
+        Server::with(|config| config.limits.ws_ping_interval = Duration::from_millis(500), clock.clone()).await;
     let mut client = Client::new(&server).await;
     client.init(&format!("Bearer {}", server.token("acme", &*clock))).await;
     client.subscribe("a", "subscription { ever }").await;
