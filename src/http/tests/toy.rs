@@ -129,13 +129,22 @@ impl Drop for Open {
     }
 }
 
+/// As every resolver of a subscription does once its start is fixed.
+fn started(ctx: &Context<'_>) {
+    if let Some(started) = ctx.data_opt::<crate::feed::Started>() {
+        started.tell();
+    }
+}
+
 #[Subscription]
 impl Feed {
-    async fn count(&self, to: i32) -> impl Stream<Item = i32> {
+    async fn count(&self, ctx: &Context<'_>, to: i32) -> impl Stream<Item = i32> {
+        started(ctx);
         stream::iter(1..=to)
     }
 
     async fn ever(&self, ctx: &Context<'_>) -> impl Stream<Item = i32> {
+        started(ctx);
         let open = ctx.data_unchecked::<Arc<AtomicUsize>>().clone();
         open.fetch_add(1, Ordering::SeqCst);
         let open = Open(open);
@@ -154,7 +163,8 @@ impl Feed {
     }
 
     /// Much, without an end.
-    async fn flood(&self) -> impl Stream<Item = String> {
+    async fn flood(&self, ctx: &Context<'_>) -> impl Stream<Item = String> {
+        started(ctx);
         stream::repeat_with(|| "x".repeat(16 * 1024))
     }
 }
