@@ -97,7 +97,6 @@ impl Service {
         let (Some(body), true) = (body, faults.is_empty()) else { return Err(faults.into()) };
         let fingerprint = fingerprint(&(lead, new));
         transaction!(self, tx, {
-            let parties = authorize::lead(tx, member, lead, "input.leadId", Purpose::Change(PEOPLE)).await?;
             let scope = Scope::of(member);
             let id: CommentId = tx.fresh();
             if let Some(key) = &key
@@ -106,6 +105,7 @@ impl Service {
                 let found = store::thread::comments_by_ids(tx.db(), scope, &[CommentId(earlier)]).await?;
                 return found.into_iter().next().ok_or_else(|| Error::not_found("comment"));
             }
+            let parties = authorize::lead(tx, member, lead, "input.leadId", Purpose::Change(PEOPLE)).await?;
             if let Some(reply) = reply {
                 let answered = store::thread::comments_by_ids(tx.db(), scope, &[reply]).await?;
                 match answered.into_iter().find(|comment| comment.lead == lead) {

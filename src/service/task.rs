@@ -144,7 +144,6 @@ impl Service {
         let (Some(title), true) = (title, faults.is_empty()) else { return Err(faults.into()) };
         let fingerprint = fingerprint(&(lead, new));
         transaction!(self, tx, {
-            let parties = authorize::lead(tx, member, lead, "input.leadId", Purpose::Change(PEOPLE)).await?;
             let id: TaskId = tx.fresh();
             if let Some(key) = &key
                 && let Some(earlier) = claim(tx, member, key, "createTask", &fingerprint, id.0).await?
@@ -152,6 +151,7 @@ impl Service {
                 let found = store::thread::tasks_by_ids(tx.db(), Scope::of(member), &[TaskId(earlier)]).await?;
                 return found.into_iter().next().ok_or_else(|| Error::not_found("task"));
             }
+            let parties = authorize::lead(tx, member, lead, "input.leadId", Purpose::Change(PEOPLE)).await?;
             let who = assignment(tx, &parties, new.visibility, assignee, new.assign_to, parties.mine.company).await?;
             let task = Task {
                 id,

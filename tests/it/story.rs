@@ -490,3 +490,20 @@ on_both_databases! {
         assert_eq!(read(&world.as_("initech", "SALES"), &open).await["stage"]["key"], "pending");
     }
 }
+
+on_both_databases! {
+    async fn a_repeated_call_gets_its_first_answer_also_when_the_lead_has_moved_on(world: World) {
+        let partnership = world.partnership("acme", "globex").await;
+        let partner = world.as_("globex", "SALES");
+        let id = world.shared_lead("acme", &partnership, "Forty seats").await;
+        let comment = json!({ "input": { "leadId": id, "body": "We decline", "idempotencyKey": "c1" } });
+        let task = json!({ "input": { "leadId": id, "title": "Tell them why", "idempotencyKey": "t1" } });
+        let first = partner.query(COMMENT, comment.clone()).await.ok();
+        let set = partner.query(CREATE_TASK, task.clone()).await.ok();
+        act(&partner, "declineLead", json!({ "leadId": id, "reason": "Not our region" })).await;
+        assert_eq!(partner.query(COMMENT, comment).await.ok().data, first.data);
+        assert_eq!(partner.query(CREATE_TASK, task).await.ok().data, set.data);
+        let new = json!({ "input": { "leadId": id, "body": "We decline", "idempotencyKey": "c2" } });
+        assert_eq!(partner.query(COMMENT, new).await.code(), "LEAD_INACTIVE");
+    }
+}
