@@ -62,6 +62,7 @@ impl Feed {
             position,
             read: Vec::new().into_iter(),
             dry: false,
+            failed: false,
         };
         Ok(stream::unfold(follower, |mut follower| async move {
             let event = follower.next().await?;
@@ -136,11 +137,16 @@ struct Follower {
     read: std::vec::IntoIter<Event>,
     /// Whether the log has been read up to what the tail brings.
     dry: bool,
+    /// Whether the log could not be read: the feed ends with that, and the subscriber comes back with its cursor.
+    failed: bool,
 }
 
 impl Follower {
     async fn next(&mut self) -> Option<Result<Arc<Event>>> {
         loop {
+            if self.failed {
+                return None;
+            }
             if let Some(event) = self.read.next() {
                 self.position = event.position;
                 return Some(Ok(Arc::new(event)));
@@ -151,7 +157,10 @@ impl Follower {
                         self.dry = events.is_empty();
                         self.read = events.into_iter();
                     }
-                    Err(error) => return Some(Err(error)),
+                    Err(error) => {
+                        self.failed = true;
+                        return Some(Err(error));
+                    }
                 }
                 continue;
             }

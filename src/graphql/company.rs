@@ -195,9 +195,12 @@ impl LeadTemplate {
         &self.0.key
     }
 
-    /// Its name for people.
-    async fn name(&self) -> &str {
-        &self.0.name
+    /// Its name for people; for a template of the other side, that of its workflow.
+    async fn name(&self, ctx: &Context<'_>) -> Result<String> {
+        if self.is_own(ctx) {
+            return Ok(self.0.name.clone());
+        }
+        Ok(service(ctx).definition(&self.0.workflow).reply(ctx)?.name.clone())
     }
 
     /// The key of its workflow.
@@ -210,14 +213,17 @@ impl LeadTemplate {
         self.0.workflow.version
     }
 
-    /// How long the receiver has to answer; null for no limit.
-    async fn answer_within(&self) -> Option<Duration> {
-        self.0.answer_within.as_ref().map(|limit| Duration(limit.to_string()))
+    /// How long the receiver has to answer; null for no limit, and for a template of the other side.
+    async fn answer_within(&self, ctx: &Context<'_>) -> Result<Option<Duration>> {
+        let limit = self.0.answer_within.as_ref().filter(|_| self.is_own(ctx));
+        Ok(limit.map(|limit| Duration(limit.to_string())))
     }
 
-    /// How long the receiver has from the acceptance to the conversion; null for no limit.
-    async fn convert_within(&self) -> Option<Duration> {
-        self.0.convert_within.as_ref().map(|limit| Duration(limit.to_string()))
+    /// How long the receiver has from the acceptance to the conversion; null for no limit, and for a template of the
+    /// other side.
+    async fn convert_within(&self, ctx: &Context<'_>) -> Result<Option<Duration>> {
+        let limit = self.0.convert_within.as_ref().filter(|_| self.is_own(ctx));
+        Ok(limit.map(|limit| Duration(limit.to_string())))
     }
 
     /// Whether it is taken where a new lead names none.
@@ -231,9 +237,16 @@ impl LeadTemplate {
         Ok(definition.stages.iter().map(Stage::from).collect())
     }
 
-    /// Counts its changes, from 1.
-    async fn version(&self) -> i32 {
-        self.0.version
+    /// Counts its changes, from 1; null for a template of the other side.
+    async fn version(&self, ctx: &Context<'_>) -> Option<i32> {
+        self.is_own(ctx).then_some(self.0.version)
+    }
+}
+
+impl LeadTemplate {
+    /// Whether it is of the viewer's company. What the other side changes about its templates is its own affair.
+    fn is_own(&self, ctx: &Context<'_>) -> bool {
+        member(ctx).is_ok_and(|viewer| viewer.company == self.0.company)
     }
 }
 

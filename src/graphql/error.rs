@@ -50,6 +50,14 @@ pub(super) fn written(fault: &Fault) -> async_graphql::Error {
     async_graphql::Error { message: fault.message.clone(), source: None, extensions: Some(extensions) }
 }
 
+/// A failure away from a resolver's result: its first fault.
+pub(super) fn refused(error: &Error) -> async_graphql::Error {
+    match error {
+        Error::Faults(faults) => faults.first().map_or_else(|| unexplained(error), written),
+        Error::Internal(_) => unexplained(error),
+    }
+}
+
 /// A failure whose cause is the server's alone.
 pub(super) fn unexplained(error: &Error) -> async_graphql::Error {
     internal(error)

@@ -131,10 +131,7 @@ where
 {
     member(ctx)?;
     let Some(loads) = &session(ctx)?.loads else { return Ok(None) };
-    loads.load_one(key).await.map_err(|error| match &*error {
-        Error::Faults(faults) => faults.first().map_or_else(|| error::unexplained(&error), written),
-        Error::Internal(_) => error::unexplained(&error),
-    })
+    loads.load_one(key).await.map_err(|error| error::refused(&error))
 }
 
 fn id(kind: NodeType, id: Uuid) -> ID {

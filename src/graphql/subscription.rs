@@ -8,7 +8,7 @@ use futures_util::{Stream, StreamExt};
 use super::{
     activity::Activity,
     comment::Comment,
-    error::{Reply, unexplained, written},
+    error::{Reply, refused, written},
     lead::Lead,
     load, member, parse_id, service,
     task::Task,
@@ -58,7 +58,7 @@ async fn follow<'c>(
         ready(match event {
             Ok(event) if lead.is_none_or(|lead| event.lead == Some(lead)) => Some(Ok(event)),
             Ok(_) => None,
-            Err(error) => Some(Err(unexplained(&error))),
+            Err(error) => Some(Err(refused(&error))),
         })
     }))
 }

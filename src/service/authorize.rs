@@ -9,9 +9,9 @@ use super::Tx;
 use crate::{
     domain::{
         actor::{Member, Role},
-        comment::Comment,
+        comment::{Comment, Visibility},
         company::Partnership,
-        id::{CommentId, LeadId, OpportunityId, PartnershipId, TaskId, TemplateId},
+        id::{CommentId, CompanyId, LeadId, OpportunityId, PartnershipId, TaskId, TemplateId},
         lead::Lead,
         opportunity::Opportunity,
         task::Task,
@@ -62,7 +62,7 @@ fn missing(what: &str, field: &str) -> Error {
 
 /// The lead, locked, as both sides see it.
 pub(super) async fn lead(
-    tx: &Tx,
+    tx: &mut Tx,
     member: &Member,
     id: LeadId,
     field: &str,
@@ -77,6 +77,7 @@ pub(super) async fn lead(
             None => missing("lead", field),
         });
     };
+    tx.tick();
     if let Purpose::Change(roles) = purpose {
         role(member, roles, "change this lead")?;
         writable(&parties.mine)?;
@@ -85,8 +86,10 @@ pub(super) async fn lead(
 }
 
 /// The lead of the system's own doing: its expiry.
-pub(super) async fn lead_of_system(tx: &Tx, scope: Scope, id: LeadId) -> Result<Option<Authorized<Parties>>> {
-    Ok(store::lead::lock(tx.db(), scope, id).await?.map(Authorized))
+pub(super) async fn lead_of_system(tx: &mut Tx, scope: Scope, id: LeadId) -> Result<Option<Authorized<Parties>>> {
+    let parties = store::lead::lock(tx.db(), scope, id).await?;
+    tx.tick();
+    Ok(parties.map(Authorized))
 }
 
 /// Refuses a lead that is read-only.
@@ -141,7 +144,7 @@ pub(super) fn version(what: &str, current: i32, expected: Option<i32>) -> Result
 
 /// The opportunity, locked: the views of every company that sees it, the caller's first.
 pub(super) async fn opportunity(
-    tx: &Tx,
+    tx: &mut Tx,
     member: &Member,
     id: OpportunityId,
     field: &str,
@@ -154,6 +157,7 @@ pub(super) async fn opportunity(
             None => missing("opportunity", field),
         });
     }
+    tx.tick();
     Ok(Authorized(views))
 }
 
@@ -172,25 +176,29 @@ pub(super) async fn save_opportunity(
 }
 
 /// The lead of a comment or task, for a change of its thread: refused once the conversation with that partner is over.
+/// The other side is there only where it can see the comment or task: what the source wrote before the lead was shared
+/// is none of the receiver's business.
 async fn thread(
-    tx: &Tx,
+    tx: &mut Tx,
     member: &Member,
     id: LeadId,
-    receiver: Option<crate::domain::id::CompanyId>,
+    receiver: Option<CompanyId>,
+    visibility: Visibility,
 ) -> Result<Authorized<Parties>> {
-    let parties = lead(tx, member, id, "input.leadId", Purpose::Change(PEOPLE)).await?;
+    let Authorized(mut parties) = lead(tx, member, id, "input.leadId", Purpose::Change(PEOPLE)).await?;
     let now = parties.mine.receiver.filter(|_| parties.other.is_some());
-    if receiver.is_some() && receiver != now {
+    if visibility == Visibility::Shared && receiver.is_some() && receiver != now {
         return Err(Error::forbidden(
             "The passing of the lead that this belongs to is over: it is kept as it was and can't be changed.",
         ));
     }
-    Ok(parties)
+    parties.other = parties.other.filter(|_| receiver == now);
+    Ok(Authorized(parties))
 }
 
 /// A comment with its lead, for its author.
 pub(super) async fn comment(
-    tx: &Tx,
+    tx: &mut Tx,
     member: &Member,
     id: CommentId,
     field: &str,
@@ -198,7 +206,7 @@ pub(super) async fn comment(
     let Some((comment, receiver)) = store::thread::comment_with_receiver(tx.db(), Scope::of(member), id).await? else {
         return Err(missing("comment", field));
     };
-    let parties = thread(tx, member, comment.lead, receiver).await?;
+    let parties = thread(tx, member, comment.lead, receiver, comment.visibility).await?;
     if comment.author != member.id {
         return Err(Error::forbidden("Only its author changes or removes a comment."));
     }
@@ -207,7 +215,7 @@ pub(super) async fn comment(
 
 /// A task with its lead.
 pub(super) async fn task(
-    tx: &Tx,
+    tx: &mut Tx,
     member: &Member,
     id: TaskId,
     field: &str,
@@ -216,7 +224,7 @@ pub(super) async fn task(
     let Some((task, receiver)) = store::thread::lock_task(tx.db(), scope, id).await? else {
         return Err(missing("task", field));
     };
-    let parties = thread(tx, member, task.lead, receiver).await?;
+    let parties = thread(tx, member, task.lead, receiver, task.visibility).await?;
     Ok((Authorized(task), parties))
 }
 

@@ -151,7 +151,9 @@ impl Service {
             if comment.body == body {
                 return Ok(comment.clone());
             }
-            store::thread::edit_comment(tx.db(), id, &body, tx.now).await?;
+            if !store::thread::edit_comment(tx.db(), id, &body, tx.now).await? {
+                return Err(gone());
+            }
             let audience = audience(&parties, comment.visibility);
             tx.happened(audience, Some(member.id), Some(comment.lead), Some(id.0), Happening::CommentEdited {});
             Ok(Comment { body: body.clone(), edited_at: Some(tx.now), ..comment.clone() })
@@ -162,10 +164,17 @@ impl Service {
     pub async fn remove_comment(&self, member: &Member, id: CommentId) -> Result<LeadId> {
         transaction!(self, tx, {
             let (comment, parties) = authorize::comment(tx, member, id, "input.commentId").await?;
-            store::thread::remove_comment(tx.db(), id, tx.now).await?;
+            if !store::thread::remove_comment(tx.db(), id, tx.now).await? {
+                return Err(gone());
+            }
             let audience = audience(&parties, comment.visibility);
             tx.happened(audience, Some(member.id), Some(comment.lead), Some(id.0), Happening::CommentRemoved {});
             Ok(comment.lead)
         })
     }
+}
+
+/// Another call has removed the comment.
+fn gone() -> Error {
+    Fault::new(ErrorCode::NotFound, "There is no such comment.").at("input.commentId").into()
 }

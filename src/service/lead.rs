@@ -22,7 +22,7 @@ use crate::{
         duration::latest,
         event::{FieldChange, Happening},
         global_id::{self, NodeType},
-        id::{AssignmentId, LeadId, MemberId, OpportunityId, PartnershipId},
+        id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId},
         lead::{DESCRIPTION_MAX, LEAD_SOURCE_MAX, Lead, TITLE_MAX, WorkflowRef, number},
         money::Money,
         page::{Page, PageRequest},
@@ -652,16 +652,24 @@ impl Service {
     pub async fn expire_due(&self, limit: u64) -> Result<u64> {
         let mut expired = 0;
         for (id, source) in store::lead::due(self.db().read(), self.now(), limit).await? {
-            expired += transaction!(self, tx, {
-                let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), id).await? else {
-                    return Ok(0);
-                };
-                let due = loaded.mine.expired_by(tx.now);
-                self.settle(tx, loaded).await?;
-                Ok(u64::from(due))
-            })?;
+            match self.expire(id, source).await {
+                Ok(due) => expired += u64::from(due),
+                // One that can't be expired must not hold up the others.
+                Err(error) => tracing::error!(%error, lead = %id, "a lead's expiry can't be recorded"),
+            }
         }
         Ok(expired)
+    }
+
+    async fn expire(&self, id: LeadId, source: CompanyId) -> Result<bool> {
+        transaction!(self, tx, {
+            let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), id).await? else {
+                return Ok(false);
+            };
+            let due = loaded.mine.expired_by(tx.now);
+            self.settle(tx, loaded).await?;
+            Ok(due)
+        })
     }
 
     async fn lead_template(&self, tx: &Tx, member: &Member, key: Option<&str>) -> Result<Template> {
@@ -809,7 +817,7 @@ enum Deal<'a> {
 }
 
 struct NewReceiver {
-    receiver: crate::domain::id::CompanyId,
+    receiver: CompanyId,
     partnership: PartnershipId,
     assignment: AssignmentId,
 }
@@ -850,6 +858,8 @@ fn stop_counter(view: &mut Lead) {
 /// for it, and it hears of that; of an outcome of its own it has heard.
 fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition) -> Lead {
     let mut frozen = earlier.clone();
+    // What had its outcome ended with that; when the lead was passed on later is not this receiver's to know.
+    frozen.ended_at = Some(earlier.updated_at);
     let withdrawal = definition
         .actions
         .iter()
@@ -860,13 +870,13 @@ fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition)
     if let Some((action, from, to)) = stages {
         frozen.stage.clone_from(&to.key);
         frozen.stage_kind = to.kind;
+        frozen.version += 1;
+        frozen.updated_at = tx.now;
+        frozen.ended_at = Some(tx.now);
         let happening = Happening::LeadStageChanged { from: Some(from), to, action: action.key.clone(), reason: None };
         tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
     }
     stop_counter(&mut frozen);
-    frozen.version += 1;
-    frozen.updated_at = tx.now;
-    frozen.ended_at = Some(tx.now);
     frozen
 }
 
@@ -939,6 +949,7 @@ fn differences(old: &Lead, new: &Lead) -> Vec<FieldChange> {
         ("customer.contact.lastName", |c| c.contact.last_name.clone()),
         ("customer.contact.jobTitle", |c| c.contact.job_title.clone()),
         ("customer.contact.email", |c| c.contact.email.clone()),
+        ("customer.contact.phoneAsTyped", |c| c.contact.phone.as_ref().map(|phone| phone.typed.clone())),
         ("customer.contact.phone", |c| c.contact.phone.as_ref().map(|phone| phone.e164.clone())),
     ];
     let own = FIELDS.iter().filter_map(|(field, read)| FieldChange::of(field, read(old), read(new)));

@@ -96,7 +96,10 @@ impl Service {
     }
 
     async fn begin(&self) -> Result<Tx> {
-        Ok(Tx { inner: self.db.begin().await?, now: self.clock.now(), ids: self.ids.clone(), events: Vec::new() })
+        // SQLite's one writer is waited for here: what is busy now has been so for the whole wait.
+        let inner = self.db.begin().await.map_err(|error| if is_retryable(&error) { busy() } else { error.into() })?;
+        let clock = self.clock.clone();
+        Ok(Tx { inner, now: clock.now(), clock, ids: self.ids.clone(), events: Vec::new() })
     }
 
     /// Ends a transaction: appends what happened, commits, wakes the readers of the logs. `None` where another writer
@@ -125,7 +128,7 @@ impl Service {
                     return None;
                 }
                 tracing::warn!(%cause, "gave up after {MAX_ATTEMPTS} attempts");
-                Some(Err(Error::new(ErrorCode::Unavailable, "The server is busy with other writers. Try again.")))
+                Some(Err(busy()))
             }
             Err(error) => Some(Err(error)),
         }
@@ -133,6 +136,10 @@ impl Service {
 }
 
 const MAX_ATTEMPTS: u32 = 5;
+
+fn busy() -> Error {
+    Error::new(ErrorCode::Unavailable, "The server is busy with other writers. Try again.")
+}
 
 /// Runs a body in a transaction that is tried again, whole, when another writer was in the way.
 macro_rules! transaction {
@@ -160,6 +167,7 @@ pub(crate) use transaction;
 pub(crate) struct Tx {
     inner: DatabaseTransaction,
     now: DateTime<Utc>,
+    clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     events: Vec<NewEvent>,
 }
@@ -171,6 +179,11 @@ impl Tx {
 
     fn fresh<T: From<Uuid>>(&self) -> T {
         T::from(self.ids.next())
+    }
+
+    /// Takes the time again, once a lock is held: what waited for it happens after what it waited for.
+    fn tick(&mut self) {
+        self.now = self.clock.now();
     }
 
     /// Tells the audience what happened.

@@ -46,7 +46,7 @@ fn company_of(row: company::Model) -> Company {
     Company { id: CompanyId(row.id), slug: row.slug, name: row.name }
 }
 
-/// Adds a company with its counters; `None` where the slug is taken.
+/// Adds a company with its counters; `false` where the slug is taken.
 pub async fn insert(db: &impl ConnectionTrait, company: &Company, now: DateTime<Utc>) -> Result<bool> {
     let row = company::ActiveModel {
         id: Set(company.id.0),

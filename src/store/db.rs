@@ -48,7 +48,8 @@ impl Db {
             let write = open(url, size, 1, &statements).await?;
             (open(url, size, size.connections, &statements).await?, write)
         } else {
-            let pool = open(url, size, size.connections, &statements).await?;
+            // A migration holds one connection as its guard while it works on another.
+            let pool = open(url, size, size.connections.max(2), &statements).await?;
             (pool.clone(), pool)
         };
         Ok(Self { read, write, statements })

@@ -427,13 +427,22 @@ pub async fn insert(
 
 /// Adds a company's view of a lead, in place of an earlier one that has ended.
 pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
-    lead_view::Entity::delete_many()
-        .filter(lead_view::Column::LeadId.eq(lead.id.0))
-        .filter(lead_view::Column::CompanyId.eq(lead.company.0))
-        .filter(lead_view::Column::EndedAt.is_not_null())
-        .exec(db)
+    use lead_view::Column as C;
+    let ended = Condition::all()
+        .add(C::LeadId.eq(lead.id.0))
+        .add(C::CompanyId.eq(lead.company.0))
+        .add(C::EndedAt.is_not_null());
+    let earlier = lead_view::Entity::find()
+        .filter(ended.clone())
+        .select_only()
+        .column(C::Version)
+        .into_tuple::<i32>()
+        .one(db)
         .await?;
-    add_view(db, lead).await
+    let Some(earlier) = earlier else { return add_view(db, lead).await };
+    lead_view::Entity::delete_many().filter(ended).exec(db).await?;
+    // Versions go on counting: one that was read before the lead was taken back is not the current one again.
+    add_view(db, &Lead { version: earlier + 1, ..lead.clone() }).await
 }
 
 /// Adds the source's view of a lead that is new.
@@ -551,6 +560,7 @@ fn select_due(now: DateTime<Utc>) -> Select<lead_view::Entity> {
         .filter(C::Side.eq(Side::Source.as_str()))
         .filter(C::ExpiresAt.is_not_null())
         .filter(C::ExpiresAt.lte(now))
+        .filter(C::OnExpiry.is_not_null())
         .order_by_asc(C::ExpiresAt)
 }
 

@@ -175,9 +175,15 @@ pub async fn insert(db: &impl ConnectionTrait, id: OpportunityId, creator: &Memb
     Ok(())
 }
 
-/// Adds a company's view of an opportunity; nothing happens where it has one.
+/// Adds a company's view of an opportunity, in place of an earlier one that has ended; nothing happens where it has one.
 pub async fn insert_view(db: &impl ConnectionTrait, opportunity: &Opportunity) -> Result<()> {
     use opportunity_view::Column as C;
+    opportunity_view::Entity::delete_many()
+        .filter(C::OpportunityId.eq(opportunity.id.0))
+        .filter(C::CompanyId.eq(opportunity.company.0))
+        .filter(C::EndedAt.is_not_null())
+        .exec(db)
+        .await?;
     opportunity_view::Entity::insert(row_of(opportunity).into_active_model().reset_all())
         .on_conflict(OnConflict::columns([C::OpportunityId, C::CompanyId]).do_nothing().to_owned())
         .exec_without_returning(db)

@@ -120,26 +120,28 @@ pub async fn comment_with_receiver(
     .transpose()
 }
 
-/// Changes a comment's text.
-pub async fn edit_comment(db: &impl ConnectionTrait, id: CommentId, body: &str, now: DateTime<Utc>) -> Result<()> {
-    comment::Entity::update_many()
+/// Changes a comment's text; `false` where it has been removed meanwhile.
+pub async fn edit_comment(db: &impl ConnectionTrait, id: CommentId, body: &str, now: DateTime<Utc>) -> Result<bool> {
+    let done = comment::Entity::update_many()
         .col_expr(comment::Column::Body, Expr::value(body))
         .col_expr(comment::Column::EditedAt, Expr::value(now))
         .filter(comment::Column::Id.eq(id.0))
+        .filter(comment::Column::RemovedAt.is_null())
         .exec(db)
         .await?;
-    Ok(())
+    Ok(done.rows_affected == 1)
 }
 
-/// Removes a comment: its row keeps the thread's shape, its text is gone.
-pub async fn remove_comment(db: &impl ConnectionTrait, id: CommentId, now: DateTime<Utc>) -> Result<()> {
-    comment::Entity::update_many()
+/// Removes a comment: its row keeps the thread's shape, its text is gone; `false` where that was done before.
+pub async fn remove_comment(db: &impl ConnectionTrait, id: CommentId, now: DateTime<Utc>) -> Result<bool> {
+    let done = comment::Entity::update_many()
         .col_expr(comment::Column::Body, Expr::value(""))
         .col_expr(comment::Column::RemovedAt, Expr::value(now))
         .filter(comment::Column::Id.eq(id.0))
+        .filter(comment::Column::RemovedAt.is_null())
         .exec(db)
         .await?;
-    Ok(())
+    Ok(done.rows_affected == 1)
 }
 
 /// A part of a lead's thread, the oldest first.

@@ -507,3 +507,88 @@ on_both_databases! {
         assert_eq!(partner.query(COMMENT, new).await.code(), "LEAD_INACTIVE");
     }
 }
+
+on_both_databases! {
+    async fn what_was_written_before_the_lead_was_shared_stays_with_its_source(world: World) {
+        let globex = world.partnership("acme", "globex").await;
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        let lead = act(&vendor, "createLead", json!({ "title": "Forty seats", "customer": { "company": "Initrode" } })).await;
+        let id = lead["id"].as_str().expect("an id").to_owned();
+        let early = vendor.query(COMMENT, json!({ "input": { "leadId": id, "body": "Between us" } })).await.ok();
+        let early = early.text_at("/addComment/comment/id").to_owned();
+        let task = vendor.query(CREATE_TASK, json!({ "input": { "leadId": id, "title": "Prepare" } })).await.ok();
+        let task = task.text_at("/createTask/task/id").to_owned();
+        act(&vendor, "shareLead", json!({ "leadId": id, "partnershipId": globex })).await;
+        let mut socket = partner.socket().await;
+        let mut feed = socket.subscribe("subscription { activity { __typename } }", json!({})).await;
+        let edit = "mutation($input: EditCommentInput!) { editComment(input: $input) { comment { body } } }";
+        vendor.query(edit, json!({ "input": { "commentId": early, "body": "Still between us" } })).await.ok();
+        let done = "mutation($input: CompleteTaskInput!) { completeTask(input: $input) { task { state } } }";
+        vendor.query(done, json!({ "input": { "taskId": task } })).await.ok();
+        let remove = "mutation($input: RemoveCommentInput!) { removeComment(input: $input) { lead { id } } }";
+        vendor.query(remove, json!({ "input": { "commentId": early } })).await.ok();
+        // The partner's next event is what is said to it.
+        vendor.query(COMMENT, json!({ "input": { "leadId": id, "body": "Welcome" } })).await.ok();
+        assert_eq!(feed.next().await["activity"]["__typename"], "CommentAdded");
+        let log = partner.query("{ activity { edges { node { __typename } } } }", json!({})).await.ok();
+        let kinds: Vec<_> = log.list_at("/activity/edges").iter().map(|edge| edge["node"]["__typename"].clone()).collect();
+        assert_eq!(kinds, ["CommentAdded", "LeadShared", "PartnershipChanged", "PartnershipChanged"]);
+    }
+
+    async fn what_is_internal_goes_on_when_the_lead_is_taken_back(world: World) {
+        let globex = world.partnership("acme", "globex").await;
+        let vendor = world.as_("acme", "SALES");
+        let id = world.shared_lead("acme", &globex, "Forty seats").await;
+        let task = json!({ "input": { "leadId": id, "title": "Find another", "visibility": "INTERNAL" } });
+        let task = vendor.query(CREATE_TASK, task).await.ok().text_at("/createTask/task/id").to_owned();
+        act(&vendor, "withdrawLead", json!({ "leadId": id })).await;
+        let done = "mutation($input: CompleteTaskInput!) { completeTask(input: $input) { task { state lead { openTaskCount } } } }";
+        let done = vendor.query(done, json!({ "input": { "taskId": task } })).await.ok();
+        assert_eq!(done.at("/completeTask/task"), &json!({ "state": "DONE", "lead": { "openTaskCount": 0 } }));
+    }
+
+    async fn a_version_read_before_a_lead_was_taken_back_is_not_the_current_one_again(world: World) {
+        let globex = world.partnership("acme", "globex").await;
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        let id = world.shared_lead("acme", &globex, "Forty seats").await;
+        let before = read(&partner, &id).await["version"].clone();
+        act(&vendor, "withdrawLead", json!({ "leadId": id })).await;
+        act(&vendor, "updateLead", json!({ "leadId": id, "title": "Four seats" })).await;
+        act(&vendor, "shareLead", json!({ "leadId": id, "partnershipId": globex })).await;
+        let refused = call(&partner, "acceptLead", json!({ "leadId": id, "expectedVersion": before })).await;
+        assert_eq!((refused.code(), refused.field()), ("CONFLICT", "input.expectedVersion"));
+        let now = read(&partner, &id).await["version"].clone();
+        act(&partner, "acceptLead", json!({ "leadId": id, "expectedVersion": now })).await;
+    }
+
+    async fn the_limits_of_a_template_are_its_own_companys_affair(world: World) {
+        let globex = world.partnership("acme", "globex").await;
+        let id = world.shared_lead("acme", &globex, "Forty seats").await;
+        let doc = "query($id: ID!) { lead(id: $id) { template { key name answerWithin version stages { key } } } }";
+        let ours = world.as_("acme", "VIEWER").query(doc, json!({ "id": id })).await.ok();
+        assert_eq!(ours.at("/lead/template/answerWithin"), "P7D");
+        let theirs = world.as_("globex", "SALES").query(doc, json!({ "id": id })).await.ok();
+        assert_eq!((theirs.at("/lead/template/answerWithin"), theirs.at("/lead/template/version")), (&Value::Null, &Value::Null));
+        assert_eq!(theirs.text_at("/lead/template/key"), "partner-lead");
+        assert_eq!(theirs.list_at("/lead/template/stages").len(), 8);
+    }
+
+    async fn a_new_partnership_shows_an_opportunity_as_it_is(world: World) {
+        let first = world.partnership("acme", "globex").await;
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        let lead = world.shared_lead("acme", &first, "Forty seats").await;
+        act(&partner, "acceptLead", json!({ "leadId": lead })).await;
+        let deal = act(&partner, "convertLead", json!({ "leadId": lead, "opportunity": {} })).await["opportunity"].clone();
+        let end = "mutation($input: EndPartnershipInput!) { endPartnership(input: $input) { partnership { state } } }";
+        world.as_("acme", "ADMIN").query(end, json!({ "input": { "partnershipId": first } })).await.ok();
+        let moved = "mutation($input: MoveOpportunityInput!) { moveOpportunity(input: $input) { opportunity { stage { key } } } }";
+        partner.query(moved, json!({ "input": { "opportunityId": deal["id"], "stage": "negotiation" } })).await.ok();
+        let second = world.partnership("acme", "globex").await;
+        let more = world.shared_lead("acme", &second, "Ten more").await;
+        act(&partner, "acceptLead", json!({ "leadId": more })).await;
+        act(&partner, "convertLead", json!({ "leadId": more, "opportunityId": deal["id"] })).await;
+        assert_eq!(read(&vendor, &more).await["opportunity"]["stage"]["key"], "negotiation");
+        partner.query(moved, json!({ "input": { "opportunityId": deal["id"], "stage": "proposal" } })).await.ok();
+        assert_eq!(read(&vendor, &more).await["opportunity"]["stage"]["key"], "proposal");
+    }
+}
