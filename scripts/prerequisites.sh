@@ -1,0 +1,57 @@
+# What the scripts of this folder need beside cargo; they source this file. On Debian and its relatives what is missing
+# is installed.
+# shellcheck shell=bash
+
+say() { printf '%s: %s\n' "scripts/${0##*/}" "$*" >&2; }
+fail() { say "$*"; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        fail "'$*' needs root and there is no sudo: run it as root, then run scripts/${0##*/} again"
+    fi
+}
+
+# The same places that tests/it/support/postgres.rs looks in.
+has_postgres() {
+    local folder version
+    local -a folders
+    IFS=: read -r -a folders <<<"$PATH"
+    for folder in "${folders[@]}" /usr/lib/postgresql/*/bin; do
+        [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ] && [ -x "$folder/pg_ctl" ] || continue
+        version=$("$folder/postgres" --version | sed -nE 's/^[^0-9]*([0-9]+).*/\1/p')
+        [ "${version:-0}" -ge 15 ] && return
+    done
+    return 1
+}
+
+install_packages() {
+    command -v apt-get >/dev/null ||
+        fail "missing: $* (as Debian calls it), and there is no apt-get to install it with"
+    say "installing $* with apt-get"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -qq --yes --no-install-recommends "$@"
+}
+
+install_postgres() {
+    # The package would make and start a cluster for the whole machine; only the binaries are wanted.
+    if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+        as_root mkdir -p /etc/postgresql-common
+        echo 'create_main_cluster = false' | as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+    fi
+    install_packages postgresql
+    has_postgres || fail "the package postgresql of this system is older than 15, which is the oldest that cosell supports"
+}
+
+install_what_is_missing() {
+    command -v cargo >/dev/null || fail "there is no cargo: install Rust from https://rustup.rs"
+
+    # Libraries in C are built: aws-lc (crypto) and SQLite.
+    local -a missing=()
+    command -v cc >/dev/null || missing+=(gcc libc6-dev)
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+    [ -n "${COSELL_TEST_POSTGRES_URL:-}" ] || has_postgres || install_postgres
+}
