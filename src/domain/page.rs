@@ -1,5 +1,8 @@
 //! Pages of lists: what a caller asks for, and what it gets.
 
+use uuid::Uuid;
+
+use super::id::CompanyId;
 use crate::error::{Fault, Result};
 
 /// The most entries of a page.
@@ -52,11 +55,25 @@ impl PageRequest {
     }
 }
 
+/// An entry's place in a list. It is written and signed only where a caller asks for it: that costs more than all else
+/// of a small entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The company that it is given to.
+    pub company: CompanyId,
+    /// Stands for the list and its order.
+    pub list: u8,
+    /// The entry's sort key.
+    pub key: i64,
+    /// The entry's id, which decides between equal keys.
+    pub id: Uuid,
+}
+
 /// A page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
     /// The entries with their cursors, in the list's order.
-    pub edges: Vec<(String, T)>,
+    pub edges: Vec<(Cursor, T)>,
     /// Whether there are more after the last.
     pub has_next: bool,
     /// Whether there are more before the first.
@@ -67,7 +84,7 @@ impl<T> Page<T> {
     #[allow(clippy::fn_params_excessive_bools, reason = "four independent facts of one reading")]
     /// From what was read: `more` says whether there is more in the direction that was read; in the other direction
     /// there is the entry that the cursor names, where the caller gave one.
-    pub fn new(edges: Vec<(String, T)>, more: bool, last: bool, after: bool, before: bool) -> Self {
+    pub fn new(edges: Vec<(Cursor, T)>, more: bool, last: bool, after: bool, before: bool) -> Self {
         let (has_next, has_previous) = if last { (before, more) } else { (more, after) };
         Self { edges, has_next, has_previous }
     }

@@ -27,7 +27,7 @@ use crate::{
         page::PageRequest,
     },
     error::Error,
-    service::activity,
+    service::{activity, cursor},
 };
 
 /// Who did something.
@@ -107,7 +107,7 @@ macro_rules! kinds {
 
             /// Its place in the log of the viewer's company: opaque, for `after`.
             async fn cursor(&self, ctx: &Context<'_>) -> Result<String> {
-                Ok(service(ctx).cursors().log(self.0.company, self.0.position))
+                Ok(service(ctx).cursors().text(&cursor::log(self.0.company, self.0.position)))
             }
 
             /// When it happened.

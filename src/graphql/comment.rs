@@ -53,7 +53,7 @@ impl Comment {
 }
 
 /// An entry of a lead's thread.
-#[Object]
+#[Object(serial)]
 impl Comment {
     /// Its global id.
     pub async fn id(&self) -> ID {

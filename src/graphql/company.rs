@@ -79,7 +79,7 @@ pub enum PartnershipState {
 pub struct Company(pub(super) CompanyId);
 
 /// A company: a tenant of this server.
-#[Object]
+#[Object(serial)]
 impl Company {
     /// Its global id.
     pub async fn id(&self) -> ID {
@@ -102,7 +102,7 @@ impl Company {
 pub struct Member(pub(super) company::Profile);
 
 /// A person or machine of a company, recorded when its token is first seen.
-#[Object]
+#[Object(serial)]
 impl Member {
     /// Its global id.
     pub async fn id(&self) -> ID {
@@ -137,7 +137,7 @@ connection!(MemberConnection, MemberEdge, Member, "members");
 pub struct Partnership(pub(super) company::Partnership);
 
 /// Two companies that agreed to share leads.
-#[Object]
+#[Object(serial)]
 impl Partnership {
     /// Its global id.
     pub async fn id(&self) -> ID {
@@ -183,7 +183,7 @@ connection!(PartnershipConnection, PartnershipEdge, Partnership, "partnerships")
 pub struct LeadTemplate(pub(super) template::Template);
 
 /// What a new lead or opportunity starts from: its workflow and its time limits.
-#[Object]
+#[Object(serial)]
 impl LeadTemplate {
     /// Its global id.
     pub async fn id(&self) -> ID {
@@ -252,6 +252,7 @@ impl LeadTemplate {
 
 /// Where a lead or opportunity stands in its workflow.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct Stage {
     /// Its name in code, such as `accepted`.
     pub key: String,

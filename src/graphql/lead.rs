@@ -21,9 +21,7 @@ use super::{
 };
 use crate::{
     domain::{
-        comment,
-        company::{self, Profile},
-        customer,
+        company, customer,
         global_id::NodeType,
         id::{LeadId, PartnershipId},
         lead, money,
@@ -40,7 +38,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct AtHand {
     partnership: Loaded<company::Partnership>,
-    comments: Option<(PageRequest, Page<(comment::Comment, Profile)>)>,
+    comments: Option<(PageRequest, Arc<CommentConnection>)>,
+    tasks: Option<(PageRequest, Arc<TaskConnection>)>,
     open_tasks: Option<i64>,
 }
 
@@ -73,7 +72,7 @@ impl Lead {
 }
 
 /// A customer's need, as the viewer's company sees it. A receiver whose assignment has ended sees it as it was then.
-#[Object]
+#[Object(serial)]
 impl Lead {
     /// Its global id, the same for both companies.
     pub async fn id(&self) -> ID {
@@ -224,20 +223,20 @@ impl Lead {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
-    ) -> Result<CommentConnection> {
+    ) -> Result<Arc<CommentConnection>> {
         let request = request(first, after, last, before);
         let lead = self.view.id;
         if let Some((asked, page)) = &self.at_hand.comments
             && *asked == request
         {
-            return Ok(Comment::connection(page.clone(), lead));
+            return Ok(page.clone());
         }
         if request.after.is_some() || request.before.is_some() {
             let page = service(ctx).comments(member(ctx)?, lead, request).await.reply(ctx)?;
-            return Ok(connect!(page, CommentConnection, CommentEdge, Comment::new, lead: lead));
+            return Ok(Arc::new(connect!(page, CommentConnection, CommentEdge, Comment::new, lead: lead)));
         }
         let page = load(ctx, CommentsOf(lead, request)).await?;
-        Ok(Comment::connection(page.unwrap_or_else(empty), lead))
+        Ok(Arc::new(Comment::connection(page.unwrap_or_else(empty), lead)))
     }
 
     /// What is to be done on it, the oldest first.
@@ -249,15 +248,20 @@ impl Lead {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
-    ) -> Result<TaskConnection> {
+    ) -> Result<Arc<TaskConnection>> {
         let request = request(first, after, last, before);
         let lead = self.view.id;
+        if let Some((asked, page)) = &self.at_hand.tasks
+            && *asked == request
+        {
+            return Ok(page.clone());
+        }
         let page = if request.after.is_some() || request.before.is_some() {
             service(ctx).tasks_of_lead(member(ctx)?, lead, request).await.reply(ctx)?
         } else {
             load(ctx, TasksOf(lead, request)).await?.unwrap_or_else(empty)
         };
-        Ok(Task::connection(page, Some(lead)))
+        Ok(Arc::new(Task::connection(page, Some(lead))))
     }
 
     /// How many of its tasks are open.
@@ -322,40 +326,67 @@ pub(super) async fn leads_at_hand(
     page: Page<lead::Lead>,
     node: &Lookahead<'_>,
 ) -> Result<LeadConnection> {
+    let mut page = page.map(Lead::new);
+    let mut leads: Vec<_> = page.edges.iter_mut().map(|(_, lead)| lead).collect();
+    put_at_hand(ctx, &mut leads, node).await?;
+    Ok(connect!(page, LeadConnection, LeadEdge, std::convert::identity))
+}
+
+/// A lead, with what the query asks of it at hand.
+pub(super) async fn lead_at_hand(ctx: &Context<'_>, lead: lead::Lead, node: &Lookahead<'_>) -> Result<Lead> {
+    let mut lead = Lead::new(lead);
+    put_at_hand(ctx, &mut [&mut lead], node).await?;
+    Ok(lead)
+}
+
+/// Loads what the query asks of some leads: one statement a field, however many leads there are.
+async fn put_at_hand(ctx: &Context<'_>, leads: &mut [&mut Lead], node: &Lookahead<'_>) -> Result<()> {
     let (service, member) = (service(ctx), member(ctx)?);
-    let ids: Vec<_> = page.edges.iter().map(|(_, lead)| lead.id).collect();
-    let mut connection = connect!(page, LeadConnection, LeadEdge, Lead::new);
-    if ids.is_empty() {
-        return Ok(connection);
+    if leads.is_empty() {
+        return Ok(());
     }
+    let ids: Vec<_> = leads.iter().map(|lead| lead.view.id).collect();
     if node.field("partnership").exists() {
-        let mut wanted: Vec<_> = connection.edges.iter().filter_map(|edge| edge.node.view.partnership).collect();
+        let mut wanted: Vec<_> = leads.iter().filter_map(|lead| lead.view.partnership).collect();
         wanted.sort_unstable();
         wanted.dedup();
         let found = service.partnerships_by_ids(member, &wanted).await.reply(ctx)?;
-        for edge in &mut connection.edges {
-            let id = edge.node.view.partnership;
-            edge.node.at_hand.partnership =
-                Some(found.iter().find(|item| Some(item.id) == id).cloned().ok_or(NotFound));
+        for lead in leads.iter_mut() {
+            let id = lead.view.partnership;
+            lead.at_hand.partnership = Some(found.iter().find(|item| Some(item.id) == id).cloned().ok_or(NotFound));
         }
     }
-    // With two selections of comments the loader tells them apart; with one there is nothing to tell.
-    if let [comments] = node.field("comments").selection_fields().as_slice()
-        && let Some(request) = arguments(comments)
-    {
+    if let Some(request) = only_request(node, "comments") {
         let mut found = service.comments_of_leads(member, &ids, &request).await.reply(ctx)?;
-        for edge in &mut connection.edges {
-            let page = found.remove(&edge.node.view.id).unwrap_or_else(empty);
-            edge.node.at_hand.comments = Some((request.clone(), page));
+        for lead in leads.iter_mut() {
+            let id = lead.view.id;
+            let page = Comment::connection(found.remove(&id).unwrap_or_else(empty), id);
+            lead.at_hand.comments = Some((request.clone(), Arc::new(page)));
+        }
+    }
+    if let Some(request) = only_request(node, "tasks") {
+        let mut found = service.tasks_of_leads(member, &ids, &request).await.reply(ctx)?;
+        for lead in leads.iter_mut() {
+            let id = lead.view.id;
+            let page = Task::connection(found.remove(&id).unwrap_or_else(empty), Some(id));
+            lead.at_hand.tasks = Some((request.clone(), Arc::new(page)));
         }
     }
     if node.field("openTaskCount").exists() {
         let found = service.open_tasks(member, &ids).await.reply(ctx)?;
-        for edge in &mut connection.edges {
-            edge.node.at_hand.open_tasks = Some(found.get(&edge.node.view.id).copied().unwrap_or_default());
+        for lead in leads.iter_mut() {
+            lead.at_hand.open_tasks = Some(found.get(&lead.view.id).copied().unwrap_or_default());
         }
     }
-    Ok(connection)
+    Ok(())
+}
+
+/// What is asked of a connection of a lead. With two selections of it the loader tells them apart.
+fn only_request(node: &Lookahead<'_>, name: &str) -> Option<PageRequest> {
+    match node.field(name).selection_fields().as_slice() {
+        [field] => arguments(field),
+        _ => None,
+    }
 }
 
 /// The arguments of a connection of a lead, where they are sound and have no cursor.
@@ -379,6 +410,7 @@ fn arguments(field: &async_graphql::SelectionField<'_>) -> Option<PageRequest> {
 
 /// Something that the viewer may do now.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct LeadAction {
     /// Its name in code, as `performLeadAction` takes it.
     pub key: String,
@@ -403,6 +435,7 @@ impl LeadAction {
 
 /// A field of an action's form.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct ActionField {
     /// Its name in the form.
     pub key: String,
@@ -466,6 +499,7 @@ pub enum FieldType {
 
 /// Whose need a lead is.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct Customer {
     /// The customer's company.
     pub company: String,
@@ -483,6 +517,7 @@ pub struct Customer {
 
 /// A customer's address.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct Address {
     /// Street and number; may have several lines.
     pub street: Option<String>,
@@ -498,6 +533,7 @@ pub struct Address {
 
 /// The person to speak to.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct Contact {
     /// The first name.
     pub first_name: Option<String>,
@@ -542,6 +578,7 @@ impl From<&customer::Customer> for Customer {
 
 /// An amount in a currency.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct Money {
     /// The amount, with the currency's decimals.
     pub amount: Decimal,
@@ -557,6 +594,7 @@ impl From<money::Money> for Money {
 
 /// A lead's record in another system.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct ExternalReference {
     /// The system, such as `salesforce`.
     pub system: String,

@@ -1,20 +1,48 @@
 //! Connections (the GraphQL Cursor Connections specification).
 
-use async_graphql::SimpleObject;
+use std::{borrow::Cow, sync::Arc};
 
-use crate::domain::page::{Page, PageRequest};
+use async_graphql::{
+    ContextSelectionSet, OutputType, Positioned, ServerResult, SimpleObject, Value, parser::types::Field,
+    registry::Registry,
+};
+
+use crate::{
+    domain::page::{self, Page, PageRequest},
+    service::Service,
+};
+
+/// A cursor as a `String` of the schema, written where it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Cursor(pub(super) page::Cursor);
+
+impl OutputType for Cursor {
+    fn type_name() -> Cow<'static, str> {
+        <String as OutputType>::type_name()
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        <String as OutputType>::create_type_info(registry)
+    }
+
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _field: &Positioned<Field>) -> ServerResult<Value> {
+        let service = ctx.data_unchecked::<Arc<Service>>();
+        Ok(Value::String(service.cursors().text(&self.0)))
+    }
+}
 
 /// Where a page stands in its list.
 #[derive(Clone, Debug, SimpleObject)]
+#[graphql(serial)]
 pub struct PageInfo {
     /// Whether there are more entries after the last of this page.
     pub has_next_page: bool,
     /// Whether there are more entries before the first of this page.
     pub has_previous_page: bool,
     /// The cursor of the first entry; null for an empty page.
-    pub start_cursor: Option<String>,
+    pub start_cursor: Option<Cursor>,
     /// The cursor of the last entry; null for an empty page.
-    pub end_cursor: Option<String>,
+    pub end_cursor: Option<Cursor>,
 }
 
 impl PageInfo {
@@ -22,8 +50,8 @@ impl PageInfo {
         Self {
             has_next_page: page.has_next,
             has_previous_page: page.has_previous,
-            start_cursor: page.edges.first().map(|(cursor, _)| cursor.clone()),
-            end_cursor: page.edges.last().map(|(cursor, _)| cursor.clone()),
+            start_cursor: page.edges.first().map(|(cursor, _)| Cursor(*cursor)),
+            end_cursor: page.edges.last().map(|(cursor, _)| Cursor(*cursor)),
         }
     }
 }
@@ -48,8 +76,8 @@ pub(super) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal $(, $complex:ident { $($extra:tt)* })?) => {
         #[doc = concat!("A page of ", $what, ".")]
-        #[derive(async_graphql::SimpleObject)]
-        $(#[graphql($complex)])?
+        #[derive(Clone, Debug, async_graphql::SimpleObject)]
+        #[graphql(serial $(, $complex)?)]
         pub struct $connection {
             #[doc = concat!("The ", $what, " of this page, each with its cursor.")]
             pub edges: Vec<$edge>,
@@ -59,10 +87,11 @@ macro_rules! connection {
         }
 
         #[doc = concat!("An entry of a page of ", $what, ".")]
-        #[derive(async_graphql::SimpleObject)]
+        #[derive(Clone, Debug, async_graphql::SimpleObject)]
+        #[graphql(serial)]
         pub struct $edge {
             /// Its place in the list: opaque, valid for the viewer's company and for this order.
-            pub cursor: String,
+            pub cursor: $crate::graphql::page::Cursor,
             /// The entry itself.
             pub node: $node,
         }
@@ -75,7 +104,8 @@ macro_rules! connect {
     ($page:expr, $connection:ident, $edge:ident, $into:expr $(, $extra:ident: $value:expr)*) => {{
         let page = $page;
         let page_info = $crate::graphql::page::PageInfo::of(&page);
-        let edges = page.edges.into_iter().map(|(cursor, item)| $edge { cursor, node: $into(item) }).collect();
+        let edge = |(cursor, item)| $edge { cursor: $crate::graphql::page::Cursor(cursor), node: $into(item) };
+        let edges = page.edges.into_iter().map(edge).collect();
         $connection { edges, page_info $(, $extra: $value)* }
     }};
 }

@@ -11,7 +11,7 @@ use super::{
         profile,
     },
     error::{Reply, written},
-    lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, leads_at_hand},
+    lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, lead_at_hand, leads_at_hand},
     load, member,
     node::{self, Node},
     opportunity::{Opportunity, OpportunityConnection, OpportunityEdge, OpportunityFilter},
@@ -80,7 +80,8 @@ impl Query {
     async fn lead(&self, ctx: &Context<'_>, #[graphql(desc = "The lead's id.")] id: ID) -> Result<Option<Lead>> {
         let id = LeadId(parse_id(ctx, &id, NodeType::Lead, "id")?);
         let lead = service(ctx).lead(member(ctx)?, id).await.reply(ctx)?;
-        lead.map_or_else(|| Err(missing("lead", "id")), |lead| Ok(Some(Lead::new(lead))))
+        let lead = lead.ok_or_else(|| missing("lead", "id"))?;
+        lead_at_hand(ctx, lead, &ctx.look_ahead()).await.map(Some)
     }
 
     /// The leads of the viewer's company, on either side. Those in the archive and those deactivated are left out

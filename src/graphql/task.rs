@@ -69,7 +69,7 @@ impl Task {
 }
 
 /// Something to do on a lead.
-#[Object]
+#[Object(serial)]
 impl Task {
     /// Its global id.
     pub async fn id(&self) -> ID {

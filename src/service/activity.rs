@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Service;
+use super::{Service, cursor};
 use crate::{
     domain::{
         actor::Member,
@@ -52,7 +52,7 @@ impl Service {
             until: filter.until,
         };
         let slice = store::log::events(self.db().read(), Scope::of(member), &filter, window).await?;
-        let edges = slice.items.into_iter().map(|event| (self.cursors().log(member.company, event.position), event));
+        let edges = slice.items.into_iter().map(|event| (cursor::log(member.company, event.position), event));
         Ok(Page::new(edges.collect(), slice.more, bounds.last, below.is_some(), above.is_some()))
     }
 

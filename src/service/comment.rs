@@ -3,7 +3,7 @@
 use super::{
     Service,
     authorize::{self, PEOPLE, Purpose},
-    cursor::List,
+    cursor::{self, List},
     lead::{claim, fingerprint, idempotency, text_id},
     transaction,
 };
@@ -64,7 +64,7 @@ impl Service {
             .into_iter()
             .map(|(lead, slice)| {
                 let edges = slice.items.into_iter().map(|item| {
-                    let cursor = self.cursors().created(member.company, List::Comments, item.0.created_at, item.0.id.0);
+                    let cursor = cursor::created(member.company, List::Comments, item.0.created_at, item.0.id.0);
                     (cursor, item)
                 });
                 (lead, Page::new(edges.collect(), slice.more, bounds.last, false, false))

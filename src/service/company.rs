@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Service, authorize, cursor::List, transaction};
+use super::{
+    Service, authorize,
+    cursor::{self, List},
+    transaction,
+};
 use crate::{
     domain::{
         actor::{Member, Role},
@@ -329,7 +333,7 @@ impl Service {
     ) -> Page<T> {
         let edges = slice.items.into_iter().map(|item| {
             let (at, id) = place(&item);
-            (self.cursors.created(member.company, list, at, id), item)
+            (cursor::created(member.company, list, at, id), item)
         });
         Page::new(edges.collect(), slice.more, window.last, window.after.is_some(), window.before.is_some())
     }

@@ -7,7 +7,7 @@ use sha2::Sha256;
 use uuid::Uuid;
 
 use crate::{
-    domain::id::CompanyId,
+    domain::{id::CompanyId, page::Cursor},
     error::{Fault, Result},
     store::{
         lead::{LeadSort, SortKey},
@@ -51,6 +51,25 @@ impl List {
     }
 }
 
+/// The cursor of a lead in a list of that order.
+pub(super) fn lead(company: CompanyId, sort: LeadSort, key: SortKey, id: Uuid) -> Cursor {
+    let key = match key {
+        SortKey::Time(at) => at.timestamp_millis(),
+        SortKey::Number(number) => number,
+    };
+    Cursor { company, list: List::Leads(sort).tag(), key, id }
+}
+
+/// The cursor of an entry of a list by creation.
+pub(super) fn created(company: CompanyId, list: List, at: DateTime<Utc>, id: Uuid) -> Cursor {
+    Cursor { company, list: list.tag(), key: at.timestamp_millis(), id }
+}
+
+/// The cursor of an entry of the company's log.
+pub fn log(company: CompanyId, position: i64) -> Cursor {
+    Cursor { company, list: List::Log.tag(), key: position, id: Uuid::nil() }
+}
+
 /// Writes and reads cursors.
 pub struct Cursors {
     key: Vec<u8>,
@@ -80,12 +99,13 @@ impl Cursors {
         signature
     }
 
-    fn write(&self, company: CompanyId, list: List, number: i64, id: Uuid) -> String {
+    /// The text of a cursor.
+    pub fn text(&self, cursor: &Cursor) -> String {
         let mut bytes = Vec::with_capacity(BODY + SIGNATURE);
-        bytes.push(list.tag());
-        bytes.extend(number.to_be_bytes());
-        bytes.extend(id.as_bytes());
-        let signature = self.sign(company, &bytes);
+        bytes.push(cursor.list);
+        bytes.extend(cursor.key.to_be_bytes());
+        bytes.extend(cursor.id.as_bytes());
+        let signature = self.sign(cursor.company, &bytes);
         bytes.extend(signature);
         URL_SAFE_NO_PAD.encode(bytes)
     }
@@ -103,25 +123,6 @@ impl Cursors {
         }
         let number = i64::from_be_bytes(body[1..9].try_into().map_err(|_| forged())?);
         Ok((body[0], number, Uuid::from_slice(&body[9..]).map_err(|_| forged())?))
-    }
-
-    /// The cursor of a lead in a list of that order.
-    pub fn lead(&self, company: CompanyId, sort: LeadSort, key: SortKey, id: Uuid) -> String {
-        let number = match key {
-            SortKey::Time(at) => at.timestamp_millis(),
-            SortKey::Number(number) => number,
-        };
-        self.write(company, List::Leads(sort), number, id)
-    }
-
-    /// The cursor of an entry of a list by creation.
-    pub fn created(&self, company: CompanyId, list: List, at: DateTime<Utc>, id: Uuid) -> String {
-        self.write(company, list, at.timestamp_millis(), id)
-    }
-
-    /// The cursor of an entry of the company's log.
-    pub fn log(&self, company: CompanyId, position: i64) -> String {
-        self.write(company, List::Log, position, Uuid::nil())
     }
 
     /// A lead's place in a list of that order.

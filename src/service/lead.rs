@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{
     Service, Tx,
     authorize::{self, Authorized, Purpose, WRITERS},
+    cursor,
     member::Bearer,
     opportunity::NewOpportunity,
     transaction,
@@ -184,7 +185,7 @@ impl Service {
         let now = self.now();
         let slice = store::lead::list(self.db().read(), Scope::of(member), filter, sort, &window, now).await?;
         let edges = slice.items.into_iter().map(|lead| {
-            let cursor = self.cursors().lead(member.company, sort, sort.key(&lead), lead.id.0);
+            let cursor = cursor::lead(member.company, sort, sort.key(&lead), lead.id.0);
             Ok((cursor, self.as_of(lead, now)?))
         });
         let edges = edges.collect::<Result<Vec<_>>>()?;

@@ -8,7 +8,7 @@ use super::{
     Service, Tx,
     authorize::{self, Authorized, PEOPLE, Purpose},
     comment::audience,
-    cursor::List,
+    cursor::{self, List},
     lead::{claim, fingerprint, idempotency, text_id},
     transaction,
 };
@@ -107,9 +107,10 @@ impl Service {
         Ok(slices
             .into_iter()
             .map(|(lead, slice)| {
-                let edges = slice.items.into_iter().map(|item| {
-                    (self.cursors().created(member.company, List::Tasks, item.created_at, item.id.0), item)
-                });
+                let edges = slice
+                    .items
+                    .into_iter()
+                    .map(|item| (cursor::created(member.company, List::Tasks, item.created_at, item.id.0), item));
                 (lead, Page::new(edges.collect(), slice.more, bounds.last, false, false))
             })
             .collect())

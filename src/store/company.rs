@@ -10,6 +10,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
+    among,
     page::{Slice, Window},
     scope::Scope,
     unknown,
@@ -83,7 +84,7 @@ pub async fn by_slug(db: &impl ConnectionTrait, slug: &str) -> Result<Option<Com
 pub async fn by_ids(db: &impl ConnectionTrait, ids: &[CompanyId]) -> Result<Vec<Company>> {
     let ids = ids.iter().map(|id| id.0);
     Ok(company::Entity::find()
-        .filter(company::Column::Id.is_in(ids))
+        .filter(among(db, company::Column::Id, ids))
         .all(db)
         .await?
         .into_iter()
@@ -161,7 +162,7 @@ pub async fn member_by_subject(
 pub async fn members_by_ids(db: &impl ConnectionTrait, ids: &[MemberId]) -> Result<Vec<Profile>> {
     let ids = ids.iter().map(|id| id.0);
     Ok(member::Entity::find()
-        .filter(member::Column::Id.is_in(ids))
+        .filter(among(db, member::Column::Id, ids))
         .all(db)
         .await?
         .into_iter()
@@ -230,7 +231,7 @@ pub async fn partnerships_by_ids(
     ids: &[PartnershipId],
 ) -> Result<Vec<Partnership>> {
     partnership::Entity::find()
-        .filter(partnership::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(among(db, partnership::Column::Id, ids.iter().map(|id| id.0)))
         .filter(in_partnership(scope))
         .all(db)
         .await?
@@ -377,7 +378,7 @@ pub async fn templates(db: &impl ConnectionTrait, scope: Scope) -> Result<Vec<Te
 /// a lead that was shared with it.
 pub async fn templates_by_ids(db: &impl ConnectionTrait, ids: &[TemplateId]) -> Result<Vec<Template>> {
     template::Entity::find()
-        .filter(template::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(among(db, template::Column::Id, ids.iter().map(|id| id.0)))
         .all(db)
         .await?
         .into_iter()

@@ -7,7 +7,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::scope::Scope;
+use super::{among, scope::Scope};
 use crate::{
     domain::{id::LeadId, reference::ExternalReference},
     error::{Error, Result},
@@ -116,7 +116,7 @@ pub async fn references(
     use external_reference::Column as C;
     let rows = external_reference::Entity::find()
         .filter(C::CompanyId.eq(scope.company().0))
-        .filter(C::LeadId.is_in(leads.iter().map(|id| id.0)))
+        .filter(among(db, C::LeadId, leads.iter().map(|id| id.0)))
         .order_by_asc(C::CreatedAt)
         .order_by_asc(C::System)
         .all(db)

@@ -6,12 +6,14 @@ use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
-    QueryOrder, QuerySelect, Select, Value,
+    QueryOrder, QueryResult, QuerySelect, QueryTrait, Select, Value,
     sea_query::{Expr, ExprTrait, LikeExpr, Query},
 };
 
 use super::{
+    among,
     page::{Slice, Window},
+    row::Columns,
     scope::Scope,
     unknown,
 };
@@ -48,61 +50,79 @@ pub(super) fn money_of(amount: Option<i64>, currency: Option<&str>) -> Result<Op
 /// The end of time, for the list by expiry: leads without a counter come last.
 const NEVER: DateTime<Utc> = DateTime::from_timestamp(253_402_214_400, 0).expect("a moment of the year 9999");
 
-fn lead_of(row: lead_view::Model) -> Result<Lead> {
+/// The company's views of leads, with the columns that [`lead_of`] reads.
+fn views(scope: Scope) -> Select<lead_view::Entity> {
+    select_views().filter(scope.leads())
+}
+
+/// Without the last columns, which only serve to find and to order.
+fn select_views() -> Select<lead_view::Entity> {
+    use lead_view::Column as C;
+    let read = C::iter().filter(|column| !matches!(column, C::SortExpires | C::SortValue | C::Search));
+    lead_view::Entity::find().select_only().columns(read)
+}
+
+async fn read(db: &impl ConnectionTrait, select: Select<lead_view::Entity>) -> Result<Vec<Lead>> {
+    db.query_all(&select.into_query()).await?.iter().map(lead_of).collect()
+}
+
+/// Reads the columns in their order in the table.
+fn lead_of(row: &QueryResult) -> Result<Lead> {
+    let mut row = Columns::of(row)?;
     Ok(Lead {
-        id: LeadId(row.lead_id),
-        company: CompanyId(row.company_id),
-        side: side_of(&row.side)?,
-        source: CompanyId(row.source_id),
-        receiver: row.receiver_id.map(CompanyId),
-        partnership: row.partnership_id.map(PartnershipId),
-        assignment: row.assignment_id.map(AssignmentId),
-        template: TemplateId(row.template_id),
-        workflow: WorkflowRef { key: row.workflow_key, version: row.workflow_version },
-        number: row.number,
-        title: row.title,
-        description: row.description,
-        lead_source: row.lead_source,
+        id: LeadId(row.next()?),
+        company: CompanyId(row.next()?),
+        side: side_of(row.next()?)?,
+        source: CompanyId(row.next()?),
+        receiver: row.next::<Option<_>>()?.map(CompanyId),
+        partnership: row.next::<Option<_>>()?.map(PartnershipId),
+        assignment: row.next::<Option<_>>()?.map(AssignmentId),
+        template: TemplateId(row.next()?),
+        workflow: WorkflowRef { key: row.next()?, version: row.next()? },
+        number: row.next()?,
+        title: row.next()?,
+        description: row.next()?,
+        lead_source: row.next()?,
         customer: Customer {
-            company: row.customer_company,
-            website: row.customer_website,
-            industry: row.customer_industry,
-            employees: row.customer_employees,
+            company: row.next()?,
+            website: row.next()?,
+            industry: row.next()?,
+            employees: row.next()?,
             address: Address {
-                street: row.address_street,
-                city: row.address_city,
-                region: row.address_region,
-                postal_code: row.address_postal_code,
-                country: row.address_country,
+                street: row.next()?,
+                city: row.next()?,
+                region: row.next()?,
+                postal_code: row.next()?,
+                country: row.next()?,
             },
             contact: Contact {
-                first_name: row.contact_first_name,
-                last_name: row.contact_last_name,
-                job_title: row.contact_job_title,
-                email: row.contact_email,
-                phone: row.contact_phone.zip(row.contact_phone_typed).map(|(e164, typed)| Phone { e164, typed }),
+                first_name: row.next()?,
+                last_name: row.next()?,
+                job_title: row.next()?,
+                email: row.next()?,
+                phone: row.next::<Option<_>>()?.zip(row.next()?).map(|(e164, typed)| Phone { e164, typed }),
             },
         },
-        value: money_of(row.value_amount, row.value_currency.as_deref())?,
-        stage_kind: stage_kind_of(&row.stage_kind)?,
-        stage: row.stage_key,
-        owner: row.owner_id.map(MemberId),
-        active: row.active,
-        archived: row.archived,
-        reason: row.reason,
-        expires_at: row.expires_at,
-        on_expiry: row.on_expiry,
-        expires_to: row.expires_to,
-        accepted_at: row.accepted_at,
-        declined_at: row.declined_at,
-        expired_at: row.expired_at,
-        converted_at: row.converted_at,
-        closed_at: row.closed_at,
-        opportunity: row.opportunity_id.map(OpportunityId),
-        version: row.version,
-        ended_at: row.ended_at,
-        created_at: row.created_at,
-        updated_at: row.updated_at,
+        value: money_of(row.next()?, row.next()?)?,
+        stage: row.next()?,
+        stage_kind: stage_kind_of(row.next()?)?,
+        owner: row.next::<Option<_>>()?.map(MemberId),
+        active: row.next()?,
+        archived: row.next()?,
+        reason: row.next()?,
+        expires_at: row.next()?,
+        on_expiry: row.next()?,
+        expires_to: row.next()?,
+        accepted_at: row.next()?,
+        declined_at: row.next()?,
+        expired_at: row.next()?,
+        converted_at: row.next()?,
+        closed_at: row.next()?,
+        opportunity: row.next::<Option<_>>()?.map(OpportunityId),
+        version: row.next()?,
+        ended_at: row.next()?,
+        created_at: row.next()?,
+        updated_at: row.next()?,
     })
 }
 
@@ -318,29 +338,19 @@ pub async fn list(
     window: &Window<SortKey>,
     now: DateTime<Utc>,
 ) -> Result<Slice<Lead>> {
-    let select = lead_view::Entity::find().filter(scope.leads()).filter(filter.condition(now));
-    let rows = window.apply(select, sort.column(), lead_view::Column::LeadId).all(db).await?;
-    let leads = rows.into_iter().map(lead_of).collect::<Result<Vec<_>>>()?;
+    let select = views(scope).filter(filter.condition(now));
+    let leads = read(db, window.apply(select, sort.column(), lead_view::Column::LeadId)).await?;
     Ok(Slice::cut(leads, window.limit, window.last))
 }
 
 /// The company's views of these leads.
 pub async fn by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[LeadId]) -> Result<Vec<Lead>> {
-    lead_view::Entity::find()
-        .filter(scope.leads())
-        .filter(lead_view::Column::LeadId.is_in(ids.iter().map(|id| id.0)))
-        .all(db)
-        .await?
-        .into_iter()
-        .map(lead_of)
-        .collect()
+    read(db, views(scope).filter(among(db, lead_view::Column::LeadId, ids.iter().map(|id| id.0)))).await
 }
 
 /// The company's view of a lead.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, id: LeadId) -> Result<Option<Lead>> {
-    let row =
-        lead_view::Entity::find().filter(scope.leads()).filter(lead_view::Column::LeadId.eq(id.0)).one(db).await?;
-    row.map(lead_of).transpose()
+    Ok(read(db, views(scope).filter(lead_view::Column::LeadId.eq(id.0))).await?.pop())
 }
 
 /// The lead that the company sees as linked to each of these opportunities: the oldest.
@@ -349,19 +359,10 @@ pub async fn by_opportunities(
     scope: Scope,
     ids: &[OpportunityId],
 ) -> Result<Vec<(OpportunityId, Lead)>> {
-    let rows = lead_view::Entity::find()
-        .filter(lead_view::Column::OpportunityId.is_in(ids.iter().map(|id| id.0)))
-        .filter(scope.leads())
-        .order_by_desc(lead_view::Column::ConvertedAt)
-        .all(db)
-        .await?;
-    rows.into_iter()
-        .map(lead_of)
-        .filter_map(|lead| match lead {
-            Ok(lead) => lead.opportunity.map(|id| Ok((id, lead))),
-            Err(error) => Some(Err(error)),
-        })
-        .collect()
+    let select = views(scope)
+        .filter(among(db, lead_view::Column::OpportunityId, ids.iter().map(|id| id.0)))
+        .order_by_desc(lead_view::Column::ConvertedAt);
+    Ok(read(db, select).await?.into_iter().filter_map(|lead| Some((lead.opportunity?, lead))).collect())
 }
 
 /// The live views of one lead, locked until the transaction ends: the caller's, and the other side's.
@@ -384,15 +385,13 @@ pub async fn lock(db: &impl ConnectionTrait, scope: Scope, id: LeadId) -> Result
             .from(lead_view::Entity)
             .cond_where(scope.leads().add(C::LeadId.eq(id.0)).add(C::EndedAt.is_null()))
             .to_owned();
-        let rows = lead_view::Entity::find()
+        let select = select_views()
             .filter(C::LeadId.eq(id.0))
             .filter(C::EndedAt.is_null())
             .filter(C::LeadId.in_subquery(mine))
             .order_by_asc(C::CompanyId)
-            .lock_exclusive()
-            .all(db)
-            .await?;
-        let leads = rows.into_iter().map(lead_of).collect::<Result<Vec<_>>>()?;
+            .lock_exclusive();
+        let leads = read(db, select).await?;
         let complete = leads
             .iter()
             .find(|lead| lead.side == Side::Source)

@@ -11,7 +11,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::{page::Slice, scope::Scope, unknown};
+use super::{among, page::Slice, scope::Scope, unknown};
 use crate::{
     domain::{
         event::{Event, Happening},
@@ -210,7 +210,7 @@ pub async fn position_of(
 /// The last position of each of these companies' logs.
 pub async fn heads(db: &impl ConnectionTrait, companies: &[CompanyId]) -> Result<Vec<(CompanyId, i64)>> {
     let rows = company_feed::Entity::find()
-        .filter(company_feed::Column::CompanyId.is_in(companies.iter().map(|id| id.0)))
+        .filter(among(db, company_feed::Column::CompanyId, companies.iter().map(|id| id.0)))
         .all(db)
         .await?;
     Ok(rows.into_iter().map(|row| (CompanyId(row.company_id), row.position)).collect())

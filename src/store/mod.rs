@@ -11,8 +11,12 @@ pub mod lease;
 pub mod log;
 pub mod opportunity;
 pub mod page;
+mod row;
 pub mod scope;
 pub mod thread;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, sea_query::Expr};
+use uuid::Uuid;
 
 use crate::error::Error;
 
@@ -27,6 +31,12 @@ impl From<sea_orm::DbErr> for Error {
         }
         Self::internal(error)
     }
+}
+
+/// That a column is one of these. On PostgreSQL they are one parameter, so that the statement's text does not depend on
+/// how many there are: it is prepared once and planned once.
+fn among(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: impl IntoIterator<Item = Uuid>) -> Expr {
+    if db.get_database_backend() == DbBackend::Postgres { column.eq_any(ids) } else { column.is_in(ids) }
 }
 
 /// A value in the database that the domain does not know: a newer version wrote it, or a hand did.

@@ -11,6 +11,7 @@ use sea_orm::{
 };
 
 use super::{
+    among,
     lead::{money_of, side_of, stage_kind_of},
     page::{Slice, Window},
     scope::Scope,
@@ -127,7 +128,7 @@ pub async fn list(
 pub async fn by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[OpportunityId]) -> Result<Vec<Opportunity>> {
     opportunity_view::Entity::find()
         .filter(scope.opportunities())
-        .filter(opportunity_view::Column::OpportunityId.is_in(ids.iter().map(|id| id.0)))
+        .filter(among(db, opportunity_view::Column::OpportunityId, ids.iter().map(|id| id.0)))
         .all(db)
         .await?
         .into_iter()

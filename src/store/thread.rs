@@ -5,14 +5,15 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use cosell_entity::{comment, task};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter,
-    QueryResult, QuerySelect, Statement, Value, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryResult,
+    QuerySelect, Statement, Value, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use super::{
-    company,
+    among, company,
     page::{Slice, Window},
+    row::Columns,
     scope::Scope,
     unknown,
 };
@@ -49,6 +50,10 @@ fn comment_of(row: comment::Model) -> Result<Comment> {
     })
 }
 
+fn state_of(text: &str) -> Result<TaskState> {
+    TaskState::parse(text).ok_or_else(|| unknown("task state", text))
+}
+
 fn task_of(row: task::Model) -> Result<Task> {
     Ok(Task {
         id: TaskId(row.id),
@@ -60,7 +65,7 @@ fn task_of(row: task::Model) -> Result<Task> {
         visibility: visibility_of(&row.visibility)?,
         title: row.title,
         description: row.description,
-        state: TaskState::parse(&row.state).ok_or_else(|| unknown("task state", &row.state))?,
+        state: state_of(&row.state)?,
         due_at: row.due_at,
         completed_at: row.completed_at,
         version: row.version,
@@ -98,7 +103,7 @@ pub async fn insert_comment(db: &impl ConnectionTrait, lead: &Lead, new: &Commen
 pub async fn comments_by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[CommentId]) -> Result<Vec<Comment>> {
     comment::Entity::find()
         .filter(scope.comments())
-        .filter(comment::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(among(db, comment::Column::Id, ids.iter().map(|id| id.0)))
         .all(db)
         .await?
         .into_iter()
@@ -177,7 +182,8 @@ pub async fn comments_of_leads(
         db,
         &Batch {
             table: "comment",
-            columns: ", m.company_id AS m_company, m.name AS m_name, m.email AS m_email, m.roles AS m_roles",
+            columns: "t.id, t.lead_id, t.company_id, t.author_id, t.visibility, t.body, t.in_reply_to, t.created_at, \
+                t.edited_at, m.company_id, m.name, m.email, m.roles",
             join: "JOIN member m ON m.id = t.author_id",
             scope: SCOPE,
             order: ["created_at", "id"],
@@ -190,15 +196,19 @@ pub async fn comments_of_leads(
     .await?;
     let mut found: HashMap<LeadId, Vec<(Comment, Profile)>> = HashMap::with_capacity(leads.len());
     for row in rows {
-        let comment = comment_of(comment::Model::from_query_result(&row, "")?)?;
-        let roles: String = row.try_get("", "m_roles")?;
-        let author = company::profile(
-            comment.author.0,
-            row.try_get("", "m_company")?,
-            row.try_get("", "m_name")?,
-            row.try_get("", "m_email")?,
-            &roles,
-        );
+        let mut row = Columns::of(&row)?;
+        let comment = Comment {
+            id: CommentId(row.next()?),
+            lead: LeadId(row.next()?),
+            company: CompanyId(row.next()?),
+            author: MemberId(row.next()?),
+            visibility: visibility_of(row.next()?)?,
+            body: row.next()?,
+            in_reply_to: row.next::<Option<_>>()?.map(CommentId),
+            created_at: row.next()?,
+            edited_at: row.next()?,
+        };
+        let author = company::profile(comment.author.0, row.next()?, row.next()?, row.next()?, row.next()?);
         found.entry(comment.lead).or_default().push((comment, author));
     }
     Ok(cut_each(found, limit, last))
@@ -218,10 +228,33 @@ pub async fn tasks_of_leads(
 ) -> Result<HashMap<LeadId, Slice<Task>>> {
     const SCOPE: &str = "(c.company_id = $1 \
          OR (c.visibility = 'SHARED' AND (c.source_id = $1 OR c.receiver_id = $1)))";
-    let batch = Batch { table: "task", columns: "", join: "", scope: SCOPE, order: ["created_at", "id"] };
+    let batch = Batch {
+        table: "task",
+        columns: "t.id, t.lead_id, t.company_id, t.created_by, t.assigned_company_id, t.assignee_id, t.visibility, \
+            t.title, t.description, t.state, t.due_at, t.completed_at, t.version, t.created_at",
+        join: "",
+        scope: SCOPE,
+        order: ["created_at", "id"],
+    };
     let mut found: HashMap<LeadId, Vec<Task>> = HashMap::with_capacity(leads.len());
     for row in of_leads(db, &batch, scope, leads, limit, last).await? {
-        let task = task_of(task::Model::from_query_result(&row, "")?)?;
+        let mut row = Columns::of(&row)?;
+        let task = Task {
+            id: TaskId(row.next()?),
+            lead: LeadId(row.next()?),
+            company: CompanyId(row.next()?),
+            created_by: MemberId(row.next()?),
+            assigned_company: CompanyId(row.next()?),
+            assignee: row.next::<Option<_>>()?.map(MemberId),
+            visibility: visibility_of(row.next()?)?,
+            title: row.next()?,
+            description: row.next()?,
+            state: state_of(row.next()?)?,
+            due_at: row.next()?,
+            completed_at: row.next()?,
+            version: row.next()?,
+            created_at: row.next()?,
+        };
         found.entry(task.lead).or_default().push(task);
     }
     Ok(cut_each(found, limit, last))
@@ -230,6 +263,7 @@ pub async fn tasks_of_leads(
 /// A statement that takes a few rows of each of many leads.
 struct Batch {
     table: &'static str,
+    /// Of `t`, the rows, and of what is joined to them, in the order that they are read in.
     columns: &'static str,
     join: &'static str,
     /// The condition on `c`; `$1` is the company.
@@ -252,7 +286,7 @@ async fn of_leads(
     let statement = if backend == DbBackend::Postgres {
         // One lateral scan a lead reads only what is asked for, however long the thread is.
         let sql = format!(
-            "SELECT t.*{columns} FROM unnest($2::uuid[]) AS l (lead) CROSS JOIN LATERAL (SELECT c.* FROM {table} c \
+            "SELECT {columns} FROM unnest($2::uuid[]) AS l (lead) CROSS JOIN LATERAL (SELECT c.* FROM {table} c \
              WHERE c.lead_id = l.lead AND {condition} ORDER BY c.{first} {way}, c.{second} {way} LIMIT $3) t {join} \
              ORDER BY t.lead_id, t.{first} {way}, t.{second} {way}"
         );
@@ -262,7 +296,7 @@ async fn of_leads(
     } else {
         let marks = (3..leads.len() + 3).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
         let sql = format!(
-            "SELECT t.*{columns} FROM (SELECT c.*, ROW_NUMBER() OVER (PARTITION BY c.lead_id \
+            "SELECT {columns} FROM (SELECT c.*, ROW_NUMBER() OVER (PARTITION BY c.lead_id \
              ORDER BY c.{first} {way}, c.{second} {way}) AS place FROM {table} c \
              WHERE {condition} AND c.lead_id IN ({marks})) t {join} WHERE t.place <= ?2 \
              ORDER BY t.lead_id, t.place"
@@ -279,7 +313,7 @@ async fn of_leads(
 pub async fn open_tasks(db: &impl ConnectionTrait, scope: Scope, leads: &[LeadId]) -> Result<HashMap<LeadId, i64>> {
     let rows = task::Entity::find()
         .filter(scope.tasks())
-        .filter(task::Column::LeadId.is_in(leads.iter().map(|id| id.0)))
+        .filter(among(db, task::Column::LeadId, leads.iter().map(|id| id.0)))
         .filter(task::Column::State.eq(TaskState::Open.as_str()))
         .select_only()
         .column(task::Column::LeadId)
@@ -326,7 +360,7 @@ pub async fn insert_task(db: &impl ConnectionTrait, lead: &Lead, new: &Task) -> 
 pub async fn tasks_by_ids(db: &impl ConnectionTrait, scope: Scope, ids: &[TaskId]) -> Result<Vec<Task>> {
     task::Entity::find()
         .filter(scope.tasks())
-        .filter(task::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(among(db, task::Column::Id, ids.iter().map(|id| id.0)))
         .all(db)
         .await?
         .into_iter()
