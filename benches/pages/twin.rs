@@ -4,6 +4,8 @@
 //! places of their columns, without those that are not asked for; people and companies are kept in memory for good;
 //! what may be done with a lead stands in a table.
 
+#![allow(clippy::items_after_statements, reason = "the shape of an answer stands beside what fills it")]
+
 use std::collections::HashMap;
 use std::fs;
 use std::sync::Arc;

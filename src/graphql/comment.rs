@@ -4,6 +4,7 @@ use async_graphql::{ComplexObject, Context, Enum, ID, InputObject, Object, Resul
 
 use super::{
     company::{Member, profile},
+    direct::Direct,
     error::Reply,
     lead::Lead,
     load, member,
@@ -67,10 +68,10 @@ impl Comment {
     }
 
     /// Who wrote it.
-    async fn author(&self, ctx: &Context<'_>) -> Result<Member> {
+    async fn author(&self, ctx: &Context<'_>) -> Result<Direct<Member>> {
         match &self.author {
-            Some(author) => Ok(Member(author.clone())),
-            None => profile(ctx, self.comment.author).await,
+            Some(author) => Ok(Direct(Member(author.clone()))),
+            None => profile(ctx, self.comment.author).await.map(Direct),
         }
     }
 

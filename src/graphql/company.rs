@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::{
+    direct::Direct,
     error::Reply,
     load, member,
     page::connection,
@@ -155,8 +156,8 @@ impl Partnership {
     }
 
     /// The other company, as the viewer sees it.
-    async fn counterpart(&self, ctx: &Context<'_>) -> Result<Company> {
-        Ok(Company(self.0.counterpart(member(ctx)?.company)))
+    async fn counterpart(&self, ctx: &Context<'_>) -> Result<Direct<Company>> {
+        Ok(Direct(Company(self.0.counterpart(member(ctx)?.company))))
     }
 
     /// What the viewer's company is in it.

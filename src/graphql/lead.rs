@@ -8,6 +8,7 @@ use super::{
     activity::{ActivityConnection, ActivityFilter},
     comment::{Comment, CommentConnection, CommentEdge},
     company::{Company, LeadTemplate, Member, Partnership, Side, Stage, StageKind, patch, profile},
+    direct::Direct,
     error::Reply,
     load,
     loader::{CommentsOf, OpenTasksOf, ReferencesOf, TasksOf},
@@ -115,12 +116,12 @@ impl Lead {
     }
 
     /// The partnership that it was last shared across; null while internal.
-    async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Partnership>> {
+    async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Direct<Partnership>>> {
         if let Some(partnership) = &self.at_hand.partnership {
-            return Ok(partnership.clone().ok().map(Partnership));
+            return Ok(partnership.clone().ok().map(Partnership).map(Direct));
         }
         let Some(id) = self.view.partnership else { return Ok(None) };
-        Ok(load(ctx, id).await?.map(Partnership))
+        Ok(load(ctx, id).await?.map(Partnership).map(Direct))
     }
 
     /// What it started from.
@@ -130,9 +131,9 @@ impl Lead {
     }
 
     /// Where it stands now. A lead whose limit has passed is expired for everyone at once.
-    async fn stage(&self, ctx: &Context<'_>) -> Result<Stage> {
+    async fn stage(&self, ctx: &Context<'_>) -> Result<Direct<Stage>> {
         let stage = self.definition(ctx)?.stage(&self.view.stage);
-        stage.map(Stage::from).ok_or_else(|| Error::internal("a lead in an unknown stage")).reply(ctx)
+        stage.map(|stage| Direct(stage.into())).ok_or_else(|| Error::internal("a lead in an unknown stage")).reply(ctx)
     }
 
     /// Where its review by the vendor stands; null where the template has no status track.
@@ -157,13 +158,13 @@ impl Lead {
     }
 
     /// Whose need it is.
-    async fn customer(&self) -> Customer {
-        Customer::from(&self.view.customer)
+    async fn customer(&self) -> Direct<Customer> {
+        Direct(Customer::from(&self.view.customer))
     }
 
     /// What it may be worth; null where nobody said.
-    async fn estimated_value(&self) -> Option<Money> {
-        self.view.value.map(Money::from)
+    async fn estimated_value(&self) -> Option<Direct<Money>> {
+        self.view.value.map(|value| Direct(value.into()))
     }
 
     /// When the running counter ends; null when none runs.
@@ -208,10 +209,10 @@ impl Lead {
     }
 
     /// What the viewer may do with it now, each with the form that it needs. What is not here would be refused.
-    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<LeadAction>> {
+    async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<Direct<LeadAction>>> {
         let definition = self.definition(ctx)?;
         let actions = service(ctx).available_actions(member(ctx)?, &self.view, definition);
-        Ok(actions.into_iter().filter_map(|action| LeadAction::of(definition, action)).collect())
+        Ok(actions.into_iter().filter_map(|action| LeadAction::of(definition, action)).map(Direct).collect())
     }
 
     /// The conversation on it, the oldest first.
@@ -223,20 +224,20 @@ impl Lead {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
-    ) -> Result<Arc<CommentConnection>> {
+    ) -> Result<Direct<Arc<CommentConnection>>> {
         let request = request(first, after, last, before);
         let lead = self.view.id;
         if let Some((asked, page)) = &self.at_hand.comments
             && *asked == request
         {
-            return Ok(page.clone());
+            return Ok(Direct(page.clone()));
         }
         if request.after.is_some() || request.before.is_some() {
             let page = service(ctx).comments(member(ctx)?, lead, request).await.reply(ctx)?;
-            return Ok(Arc::new(connect!(page, CommentConnection, CommentEdge, Comment::new, lead: lead)));
+            return Ok(Direct(Arc::new(connect!(page, CommentConnection, CommentEdge, Comment::new, lead: lead))));
         }
         let page = load(ctx, CommentsOf(lead, request)).await?;
-        Ok(Arc::new(Comment::connection(page.unwrap_or_else(empty), lead)))
+        Ok(Direct(Arc::new(Comment::connection(page.unwrap_or_else(empty), lead))))
     }
 
     /// What is to be done on it, the oldest first.
@@ -248,20 +249,20 @@ impl Lead {
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
         #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
-    ) -> Result<Arc<TaskConnection>> {
+    ) -> Result<Direct<Arc<TaskConnection>>> {
         let request = request(first, after, last, before);
         let lead = self.view.id;
         if let Some((asked, page)) = &self.at_hand.tasks
             && *asked == request
         {
-            return Ok(page.clone());
+            return Ok(Direct(page.clone()));
         }
         let page = if request.after.is_some() || request.before.is_some() {
             service(ctx).tasks_of_lead(member(ctx)?, lead, request).await.reply(ctx)?
         } else {
             load(ctx, TasksOf(lead, request)).await?.unwrap_or_else(empty)
         };
-        Ok(Arc::new(Task::connection(page, Some(lead))))
+        Ok(Direct(Arc::new(Task::connection(page, Some(lead)))))
     }
 
     /// How many of its tasks are open.
@@ -417,9 +418,9 @@ pub struct LeadAction {
     /// Its name for people, as on a button.
     pub name: String,
     /// The stage that it leads to.
-    pub to_stage: Stage,
+    pub to_stage: Direct<Stage>,
     /// What the caller fills in.
-    pub fields: Vec<ActionField>,
+    pub fields: Vec<Direct<ActionField>>,
 }
 
 impl LeadAction {
@@ -427,8 +428,8 @@ impl LeadAction {
         Some(Self {
             key: action.key.clone(),
             name: action.name.clone(),
-            to_stage: definition.stage(&action.to)?.into(),
-            fields: action.fields.iter().map(ActionField::from).collect(),
+            to_stage: Direct(definition.stage(&action.to)?.into()),
+            fields: action.fields.iter().map(|field| Direct(field.into())).collect(),
         })
     }
 }

@@ -3,9 +3,10 @@
 //! To add a noun: a file here with its type over the domain's value, its inputs and payloads, and a mutation object
 //! merged into [`Mutation`]; its fields in [`query`]; its row in `tests/it/matrix.rs`, which fails without one.
 //!
-//! Types are `serial`: their fields are resolved one after the other, which costs a third less than to race fields that
-//! are there at once. What is asked of a list is loaded for the whole list before its entries are resolved
-//! (`lead::leads_at_hand`), and what is not comes by the loader, whose batches form across the entries.
+//! Types are `serial`: their fields are resolved one after the other, as racing fields that are there at once costs more
+//! than they do. What is asked of a list is loaded for the whole list before its entries are resolved
+//! (`lead::leads_at_hand`); what is not comes by the loader, whose batches form across the entries. What stands in every
+//! entry of a list is [`Direct`](direct::Direct).
 
 #![allow(clippy::unused_async, reason = "the library takes resolvers that are async alone")]
 
@@ -32,6 +33,7 @@ use crate::{
 pub mod activity;
 pub mod comment;
 pub mod company;
+mod direct;
 mod error;
 pub mod lead;
 mod loader;

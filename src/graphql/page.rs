@@ -80,7 +80,7 @@ macro_rules! connection {
         #[graphql(serial $(, $complex)?)]
         pub struct $connection {
             #[doc = concat!("The ", $what, " of this page, each with its cursor.")]
-            pub edges: Vec<$edge>,
+            pub edges: Vec<$crate::graphql::direct::Direct<$edge>>,
             /// Where this page stands in its list.
             pub page_info: $crate::graphql::page::PageInfo,
             $($($extra)*)?
@@ -93,7 +93,7 @@ macro_rules! connection {
             /// Its place in the list: opaque, valid for the viewer's company and for this order.
             pub cursor: $crate::graphql::page::Cursor,
             /// The entry itself.
-            pub node: $node,
+            pub node: $crate::graphql::direct::Direct<$node>,
         }
     };
 }
@@ -104,7 +104,10 @@ macro_rules! connect {
     ($page:expr, $connection:ident, $edge:ident, $into:expr $(, $extra:ident: $value:expr)*) => {{
         let page = $page;
         let page_info = $crate::graphql::page::PageInfo::of(&page);
-        let edge = |(cursor, item)| $edge { cursor: $crate::graphql::page::Cursor(cursor), node: $into(item) };
+        let edge = |(cursor, item)| {
+            let node = $crate::graphql::direct::Direct($into(item));
+            $crate::graphql::direct::Direct($edge { cursor: $crate::graphql::page::Cursor(cursor), node })
+        };
         let edges = page.edges.into_iter().map(edge).collect();
         $connection { edges, page_info $(, $extra: $value)* }
     }};

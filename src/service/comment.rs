@@ -46,7 +46,7 @@ impl Service {
     pub async fn comments(&self, member: &Member, lead: LeadId, page: PageRequest) -> Result<Page<Comment>> {
         let window = self.window(member, List::Comments, page, false)?;
         let slice = store::thread::comments(self.db().read(), Scope::of(member), lead, &window).await?;
-        Ok(self.page(member, List::Comments, &window, slice, |item| (item.created_at, item.id.0)))
+        Ok(Self::page(member, List::Comments, &window, slice, |item| (item.created_at, item.id.0)))
     }
 
     /// The same part of the threads of many leads, with the authors, in one statement. The request has no cursors.

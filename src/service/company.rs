@@ -116,8 +116,7 @@ impl Service {
     pub async fn members(&self, member: &Member, page: PageRequest) -> Result<Page<Profile>> {
         let window = self.window(member, List::Members, page, false)?;
         let slice = store::company::members(self.db.read(), Scope::of(member), &window).await?;
-        Ok(self
-            .page(member, List::Members, &window, slice, |(at, profile)| (*at, profile.id.0))
+        Ok(Self::page(member, List::Members, &window, slice, |(at, profile)| (*at, profile.id.0))
             .map(|(_, profile)| profile))
     }
 
@@ -125,7 +124,7 @@ impl Service {
     pub async fn partnerships(&self, member: &Member, page: PageRequest) -> Result<Page<Partnership>> {
         let window = self.window(member, List::Partnerships, page, false)?;
         let slice = store::company::partnerships(self.db.read(), Scope::of(member), &window).await?;
-        Ok(self.page(member, List::Partnerships, &window, slice, |item| (item.created_at, item.id.0)))
+        Ok(Self::page(member, List::Partnerships, &window, slice, |item| (item.created_at, item.id.0)))
     }
 
     /// Those of the partnerships that the caller's company is in.
@@ -324,7 +323,6 @@ impl Service {
 
     /// A page out of a slice of that list.
     pub(super) fn page<T>(
-        &self,
         member: &Member,
         list: List,
         window: &store::page::Window<DateTime<Utc>>,

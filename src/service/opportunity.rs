@@ -151,7 +151,7 @@ impl Service {
     ) -> Result<Page<Opportunity>> {
         let window = self.window(member, List::Opportunities, page, true)?;
         let slice = store::opportunity::list(self.db().read(), Scope::of(member), filter, &window).await?;
-        Ok(self.page(member, List::Opportunities, &window, slice, |item| (item.created_at, item.id.0)))
+        Ok(Self::page(member, List::Opportunities, &window, slice, |item| (item.created_at, item.id.0)))
     }
 
     /// Those of the opportunities that the caller may read.

@@ -83,7 +83,7 @@ impl Service {
     pub async fn tasks(&self, member: &Member, filter: &TaskFilter, page: PageRequest) -> Result<Page<Task>> {
         let window = self.window(member, List::Tasks, page, true)?;
         let slice = store::thread::tasks(self.db().read(), Scope::of(member), filter, &window).await?;
-        Ok(self.page(member, List::Tasks, &window, slice, |item| (item.created_at, item.id.0)))
+        Ok(Self::page(member, List::Tasks, &window, slice, |item| (item.created_at, item.id.0)))
     }
 
     /// A part of a lead's tasks, the oldest first.
@@ -91,7 +91,7 @@ impl Service {
         let window = self.window(member, List::Tasks, page, false)?;
         let filter = TaskFilter { lead: Some(lead), ..TaskFilter::default() };
         let slice = store::thread::tasks(self.db().read(), Scope::of(member), &filter, &window).await?;
-        Ok(self.page(member, List::Tasks, &window, slice, |item| (item.created_at, item.id.0)))
+        Ok(Self::page(member, List::Tasks, &window, slice, |item| (item.created_at, item.id.0)))
     }
 
     /// The same part of the tasks of many leads, in one statement. The request has no cursors.
