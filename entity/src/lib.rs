@@ -14,6 +14,8 @@ pub mod installation;
 pub mod job_lease;
 pub mod lead;
 pub mod lead_view;
+pub mod marketing_list;
+pub mod marketing_list_lead;
 pub mod member;
 pub mod opportunity;
 pub mod opportunity_view;

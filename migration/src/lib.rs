@@ -11,6 +11,7 @@ use sea_orm_migration::{
 };
 
 mod m20261121_000001_lead_sharing;
+mod m20261122_000003_marketing_lists;
 
 /// The migrations in their order.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub struct Migrator;
 #[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_lead_sharing::Migration)]
+        vec![Box::new(m20261121_000001_lead_sharing::Migration), Box::new(m20261122_000003_marketing_lists::Migration)]
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     id::{CompanyId, EventId, LeadId, MemberId, PartnershipId},
+    marketing_list::{ListingChange, MarketingListChange},
     task::TaskChange,
     workflow::definition::Stage,
 };
@@ -74,6 +75,20 @@ pub enum Happening {
         /// Its state now.
         to: String,
     },
+    /// A marketing list was created, renamed, archived or restored; the subject is the list.
+    MarketingListChanged {
+        /// How.
+        change: MarketingListChange,
+        /// Its name since.
+        name: String,
+        /// Its name before, where it was renamed.
+        name_before: Option<String>,
+    },
+    /// A lead was added to a marketing list or removed from it; the subject is the list.
+    LeadMarketingListChanged {
+        /// How.
+        change: ListingChange,
+    },
     /// A template's limits changed; the subject is the template.
     TemplateUpdated {
         /// Which, and how.
@@ -129,7 +144,7 @@ pub struct Event {
     pub actor: Option<MemberId>,
     /// The lead that it is about.
     pub lead: Option<LeadId>,
-    /// What it is about besides: a comment, a task, an opportunity, a partnership.
+    /// What it is about besides: a comment, a task, an opportunity, a partnership, a marketing list.
     pub subject: Option<uuid::Uuid>,
     /// What happened.
     pub happening: Happening,

@@ -24,10 +24,12 @@ pub enum NodeType {
     Activity,
     /// A template.
     LeadTemplate,
+    /// A marketing list.
+    MarketingList,
 }
 
 impl NodeType {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Company,
         Self::Member,
         Self::Partnership,
@@ -37,6 +39,7 @@ impl NodeType {
         Self::Task,
         Self::Activity,
         Self::LeadTemplate,
+        Self::MarketingList,
     ];
 
     const fn tag(self) -> u8 {
@@ -50,6 +53,7 @@ impl NodeType {
             Self::Task => 7,
             Self::Activity => 8,
             Self::LeadTemplate => 9,
+            Self::MarketingList => 20,
         }
     }
 
@@ -65,6 +69,7 @@ impl NodeType {
             Self::Task => "Task",
             Self::Activity => "Activity",
             Self::LeadTemplate => "LeadTemplate",
+            Self::MarketingList => "MarketingList",
         }
     }
 }

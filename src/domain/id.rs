@@ -41,6 +41,8 @@ ids! {
     CommentId,
     /// Something to do on a lead.
     TaskId,
+    /// A company's own list of leads.
+    MarketingListId,
     /// What a new lead or opportunity starts from.
     TemplateId,
     /// One thing that happened, the same id in each company's log.

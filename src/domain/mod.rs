@@ -13,6 +13,7 @@ pub mod global_id;
 pub mod id;
 pub mod ids;
 pub mod lead;
+pub mod marketing_list;
 pub mod money;
 pub mod opportunity;
 pub mod page;

@@ -11,7 +11,9 @@ use super::{
     company::{Member, Partnership, PartnershipState, Stage, profile},
     error::Reply,
     lead::Lead,
-    load, member,
+    load,
+    marketing_list::{LeadMarketingListChange, MarketingList, MarketingListChange},
+    member,
     opportunity::Opportunity,
     page::{connect, connection},
     scalars::DateTime,
@@ -23,7 +25,7 @@ use crate::{
         company,
         event::{self, Event, Happening},
         global_id::NodeType,
-        id::{CommentId, LeadId, OpportunityId, PartnershipId, TaskId},
+        id::{CommentId, LeadId, MarketingListId, OpportunityId, PartnershipId, TaskId},
         page::PageRequest,
     },
     error::Error,
@@ -83,6 +85,11 @@ async fn lead(ctx: &Context<'_>, event: &Event) -> Result<Option<Lead>> {
 async fn opportunity(ctx: &Context<'_>, event: &Event) -> Result<Option<Opportunity>> {
     let Some(id) = event.subject else { return Ok(None) };
     Ok(load(ctx, OpportunityId(id)).await?.map(Opportunity::new))
+}
+
+async fn marketing_list(ctx: &Context<'_>, event: &Event) -> Result<Option<MarketingList>> {
+    let Some(id) = event.subject else { return Ok(None) };
+    Ok(load(ctx, MarketingListId(id)).await?.map(MarketingList::new))
 }
 
 async fn comment(ctx: &Context<'_>, event: &Event) -> Result<Option<Comment>> {
@@ -321,6 +328,54 @@ kinds! {
         }
     }
 
+    /// A marketing list of the viewer's company was created, renamed, archived or restored.
+    MarketingListChanged {
+        /// The list as it now is.
+        async fn list(&self, ctx: &Context<'_>) -> Result<Option<MarketingList>> {
+            marketing_list(ctx, &self.0).await
+        }
+
+        /// How it changed.
+        async fn change(&self) -> Result<MarketingListChange> {
+            match &self.0.happening {
+                Happening::MarketingListChanged { change, .. } => Ok((*change).into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
+            }
+        }
+
+        /// Its name since.
+        async fn name(&self) -> &str {
+            match &self.0.happening {
+                Happening::MarketingListChanged { name, .. } => name,
+                _ => "",
+            }
+        }
+
+        /// Its name before; null where it was not renamed.
+        async fn name_before(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::MarketingListChanged { name_before, .. } => name_before.as_deref(),
+                _ => None,
+            }
+        }
+    }
+
+    /// A lead was put on a marketing list of the viewer's company, or taken off it.
+    LeadMarketingListChanged {
+        /// The list as it now is.
+        async fn list(&self, ctx: &Context<'_>) -> Result<Option<MarketingList>> {
+            marketing_list(ctx, &self.0).await
+        }
+
+        /// Which of the two.
+        async fn change(&self) -> Result<LeadMarketingListChange> {
+            match &self.0.happening {
+                Happening::LeadMarketingListChanged { change } => Ok((*change).into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
+            }
+        }
+    }
+
     /// The name or limits of a template of the viewer's company changed.
     LeadTemplateUpdated {
         /// Which fields, and how.
@@ -371,6 +426,10 @@ pub enum Activity {
     OpportunityUpdated(OpportunityUpdated),
     /// A partnership changed.
     PartnershipChanged(PartnershipChanged),
+    /// A marketing list changed.
+    MarketingListChanged(MarketingListChanged),
+    /// A lead was put on a marketing list, or taken off it.
+    LeadMarketingListChanged(LeadMarketingListChanged),
     /// A template changed.
     LeadTemplateUpdated(LeadTemplateUpdated),
 }
@@ -390,6 +449,8 @@ impl Activity {
             Happening::OpportunityStageChanged { .. } => OpportunityStageChanged(event).into(),
             Happening::OpportunityUpdated { .. } => OpportunityUpdated(event).into(),
             Happening::PartnershipChanged { .. } => PartnershipChanged(event).into(),
+            Happening::MarketingListChanged { .. } => MarketingListChanged(event).into(),
+            Happening::LeadMarketingListChanged { .. } => LeadMarketingListChanged(event).into(),
             Happening::TemplateUpdated { .. } => LeadTemplateUpdated(event).into(),
         }
     }
@@ -424,6 +485,10 @@ pub enum ActivityKind {
     OpportunityUpdated,
     /// `PartnershipChanged`
     PartnershipChanged,
+    /// `MarketingListChanged`
+    MarketingListChanged,
+    /// `LeadMarketingListChanged`
+    LeadMarketingListChanged,
     /// `LeadTemplateUpdated`
     LeadTemplateUpdated,
 }
@@ -443,6 +508,8 @@ impl ActivityKind {
             Self::OpportunityStageChanged => "OPPORTUNITY_STAGE_CHANGED",
             Self::OpportunityUpdated => "OPPORTUNITY_UPDATED",
             Self::PartnershipChanged => "PARTNERSHIP_CHANGED",
+            Self::MarketingListChanged => "MARKETING_LIST_CHANGED",
+            Self::LeadMarketingListChanged => "LEAD_MARKETING_LIST_CHANGED",
             Self::LeadTemplateUpdated => "TEMPLATE_UPDATED",
         }
     }

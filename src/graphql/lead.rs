@@ -12,6 +12,7 @@ use super::{
     error::Reply,
     load,
     loader::{CommentsOf, OpenTasksOf, ReferencesOf, TasksOf},
+    marketing_list::{self, LeadMarketingListConnection},
     member,
     opportunity::{Opportunity, OpportunityInput},
     page::{connect, connection, cost, request},
@@ -292,6 +293,20 @@ impl Lead {
     async fn external_references(&self, ctx: &Context<'_>) -> Result<Vec<ExternalReference>> {
         let found = load(ctx, ReferencesOf(self.view.id)).await?.unwrap_or_default();
         Ok(found.into_iter().map(ExternalReference::from).collect())
+    }
+
+    /// The marketing lists of the viewer's company that it is on, in the order in which it was added. Those in the
+    /// archive are left out. The other side's are never here.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn marketing_lists(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+    ) -> Result<LeadMarketingListConnection> {
+        marketing_list::of_lead(ctx, self.view.id, request(first, after, last, before)).await
     }
 
     /// When the viewer's company's part in it ended; null while it goes on. Nothing newer is in this view.

@@ -9,8 +9,11 @@ use crate::{
         actor::Member,
         comment::Comment,
         company::{Company, Partnership, Profile},
-        id::{CommentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId},
+        id::{
+            CommentId, CompanyId, LeadId, MarketingListId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId,
+        },
         lead::Lead,
+        marketing_list::{Listed, MarketingList},
         opportunity::Opportunity,
         page::{Page, PageRequest},
         reference::ExternalReference,
@@ -43,6 +46,12 @@ pub(super) struct CommentsOf(pub LeadId, pub PageRequest);
 /// A part of a lead's tasks, without cursors.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TasksOf(pub LeadId, pub PageRequest);
+/// A part of the marketing lists that a lead is on, without cursors.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct MarketingListsOf(pub LeadId, pub PageRequest);
+/// A part of the leads on a marketing list, without cursors.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LeadsOn(pub MarketingListId, pub PageRequest);
 
 type Found<K, V> = Result<HashMap<K, V>, Arc<Error>>;
 
@@ -69,6 +78,7 @@ by_id! {
     OpportunityId => Opportunity, this, keys: this.service.opportunities_by_ids(&this.member, keys);
     CommentId => Comment, this, keys: this.service.comments_by_ids(&this.member, keys);
     TaskId => Task, this, keys: this.service.tasks_by_ids(&this.member, keys);
+    MarketingListId => MarketingList, this, keys: this.service.marketing_lists_by_ids(&this.member, keys);
 }
 
 impl Loader<CompanyId> for Loads {
@@ -117,11 +127,11 @@ impl Loader<ReferencesOf> for Loads {
     }
 }
 
-/// The keys by what is asked of each lead: usually one group, two where a query has two aliases.
-fn grouped<'k>(keys: impl Iterator<Item = (LeadId, &'k PageRequest)>) -> HashMap<&'k PageRequest, Vec<LeadId>> {
+/// The keys by what is asked of each owner: usually one group, two where a query has two aliases.
+fn grouped<'k, T>(keys: impl Iterator<Item = (T, &'k PageRequest)>) -> HashMap<&'k PageRequest, Vec<T>> {
     let mut groups: HashMap<_, Vec<_>> = HashMap::new();
-    for (lead, page) in keys {
-        groups.entry(page).or_default().push(lead);
+    for (owner, page) in keys {
+        groups.entry(page).or_default().push(owner);
     }
     groups
 }
@@ -149,6 +159,34 @@ impl Loader<TasksOf> for Loads {
         for (page, leads) in grouped(keys.iter().map(|key| (key.0, &key.1))) {
             let pages = self.service.tasks_of_leads(&self.member, &leads, page).await?;
             found.extend(pages.into_iter().map(|(lead, entries)| (TasksOf(lead, page.clone()), entries)));
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<MarketingListsOf> for Loads {
+    type Value = Page<Listed<MarketingList>>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[MarketingListsOf]) -> Found<MarketingListsOf, Page<Listed<MarketingList>>> {
+        let mut found = HashMap::new();
+        for (page, leads) in grouped(keys.iter().map(|key| (key.0, &key.1))) {
+            let pages = self.service.marketing_lists_of_leads(&self.member, &leads, page).await?;
+            found.extend(pages.into_iter().map(|(lead, entries)| (MarketingListsOf(lead, page.clone()), entries)));
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<LeadsOn> for Loads {
+    type Value = Page<Listed<Lead>>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[LeadsOn]) -> Found<LeadsOn, Page<Listed<Lead>>> {
+        let mut found = HashMap::new();
+        for (page, lists) in grouped(keys.iter().map(|key| (key.0, &key.1))) {
+            let pages = self.service.leads_on_marketing_lists(&self.member, &lists, page).await?;
+            found.extend(pages.into_iter().map(|(list, entries)| (LeadsOn(list, page.clone()), entries)));
         }
         Ok(found)
     }

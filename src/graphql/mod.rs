@@ -37,6 +37,7 @@ mod direct;
 mod error;
 pub mod lead;
 mod loader;
+pub mod marketing_list;
 pub mod node;
 pub mod opportunity;
 mod page;
@@ -55,6 +56,7 @@ pub struct Mutation(
     opportunity::OpportunityMutation,
     comment::CommentMutation,
     task::TaskMutation,
+    marketing_list::MarketingListMutation,
 );
 
 /// The schema of the API.

@@ -6,15 +6,17 @@ use async_graphql::{Context, ID, Interface, Result};
 
 use super::{
     activity::{
-        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadCreated, LeadShared, LeadStageChanged,
-        LeadTemplateUpdated, LeadUpdated, OpportunityCreated, OpportunityStageChanged, OpportunityUpdated,
-        PartnershipChanged, TaskChanged,
+        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadCreated, LeadMarketingListChanged, LeadShared,
+        LeadStageChanged, LeadTemplateUpdated, LeadUpdated, MarketingListChanged, OpportunityCreated,
+        OpportunityStageChanged, OpportunityUpdated, PartnershipChanged, TaskChanged,
     },
     comment::Comment,
     company::{Company, LeadTemplate, Member, Partnership},
     error::{Reply, written},
     lead::Lead,
-    load, member,
+    load,
+    marketing_list::MarketingList,
+    member,
     opportunity::Opportunity,
     service,
     task::Task,
@@ -22,7 +24,9 @@ use super::{
 use crate::{
     domain::{
         global_id::{self, NodeType},
-        id::{CommentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId},
+        id::{
+            CommentId, CompanyId, LeadId, MarketingListId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId,
+        },
     },
     error::Fault,
 };
@@ -47,6 +51,8 @@ pub enum Node {
     Task(Task),
     /// What a new lead starts from.
     LeadTemplate(LeadTemplate),
+    /// A company's own list of leads.
+    MarketingList(MarketingList),
     /// One thing that happened.
     Activity(Activity),
     /// `LeadCreated`, which is an Activity and so a Node too.
@@ -73,6 +79,10 @@ pub enum Node {
     OpportunityUpdated(OpportunityUpdated),
     /// `PartnershipChanged`, which is an Activity and so a Node too.
     PartnershipChanged(PartnershipChanged),
+    /// `MarketingListChanged`, which is an Activity and so a Node too.
+    MarketingListChanged(MarketingListChanged),
+    /// `LeadMarketingListChanged`, which is an Activity and so a Node too.
+    LeadMarketingListChanged(LeadMarketingListChanged),
     /// `LeadTemplateUpdated`, which is an Activity and so a Node too.
     LeadTemplateUpdated(LeadTemplateUpdated),
 }
@@ -97,6 +107,7 @@ pub(super) async fn find(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Opti
         NodeType::Opportunity => load(ctx, OpportunityId(id)).await?.map(|found| Opportunity::new(found).into()),
         NodeType::Comment => load(ctx, CommentId(id)).await?.map(|found| Comment::new(found).into()),
         NodeType::Task => load(ctx, TaskId(id)).await?.map(|found| Task::new(found).into()),
+        NodeType::MarketingList => load(ctx, MarketingListId(id)).await?.map(|found| MarketingList::new(found).into()),
         NodeType::LeadTemplate => {
             let own = load(ctx, TemplateId(id)).await?.filter(|found| found.company == viewer.company);
             own.map(|found| LeadTemplate(found).into())

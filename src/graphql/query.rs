@@ -12,7 +12,9 @@ use super::{
     },
     error::{Reply, written},
     lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, lead_at_hand, leads_at_hand},
-    load, member,
+    load,
+    marketing_list::{MarketingList, MarketingListConnection, MarketingListFilter},
+    member,
     node::{self, Node},
     opportunity::{Opportunity, OpportunityConnection, OpportunityEdge, OpportunityFilter},
     page::{connect, cost, request},
@@ -22,7 +24,7 @@ use super::{
 use crate::{
     domain::{
         global_id::NodeType,
-        id::{LeadId, OpportunityId},
+        id::{LeadId, MarketingListId, OpportunityId},
         text::Rules,
         workflow::definition::Subject,
     },
@@ -209,6 +211,35 @@ impl Query {
         #[graphql(desc = "Which ones.")] filter: Option<ActivityFilter>,
     ) -> Result<ActivityConnection> {
         activity::page(ctx, filter.unwrap_or_default(), request(first, after, last, before)).await
+    }
+
+    /// The marketing list of that id; `NOT_FOUND` where the viewer's company has none.
+    async fn marketing_list(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The list's id.")] id: ID,
+    ) -> Result<Option<MarketingList>> {
+        let id = MarketingListId(parse_id(ctx, &id, NodeType::MarketingList, "id")?);
+        let found = load(ctx, id).await?;
+        found.map_or_else(|| Err(missing("marketing list", "id")), |found| Ok(Some(MarketingList::new(found))))
+    }
+
+    /// The marketing lists of the viewer's company, the newest first. Those in the archive are left out unless the
+    /// filter asks for them.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn marketing_lists(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Which ones.")] filter: Option<MarketingListFilter>,
+    ) -> Result<MarketingListConnection> {
+        let archived = filter.unwrap_or_default().archived.unwrap_or(false);
+        let request = request(first, after, last, before);
+        let page = service(ctx).marketing_lists(member(ctx)?, archived, request).await.reply(ctx)?;
+        Ok(MarketingList::connection(page))
     }
 
     /// The templates that leads of the viewer's company start from.

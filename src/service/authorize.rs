@@ -5,20 +5,21 @@
 
 use std::ops::Deref;
 
-use super::Tx;
+use super::{Tx, marketing_list::taken};
 use crate::{
     domain::{
         actor::{Member, Role},
         comment::{Comment, Visibility},
         company::Partnership,
-        id::{CommentId, CompanyId, LeadId, OpportunityId, PartnershipId, TaskId, TemplateId},
+        id::{CommentId, CompanyId, LeadId, MarketingListId, OpportunityId, PartnershipId, TaskId, TemplateId},
         lead::Lead,
+        marketing_list::MarketingList,
         opportunity::Opportunity,
         task::Task,
         template::Template,
     },
     error::{Error, ErrorCode, Fault, Result},
-    store::{self, lead::Parties, scope::Scope},
+    store::{self, lead::Parties, marketing_list::Saved, scope::Scope},
 };
 
 /// Something that was loaded under a lock, for a caller that may change it.
@@ -256,4 +257,35 @@ pub(super) async fn template(tx: &Tx, member: &Member, id: TemplateId, field: &s
     let found = found.ok_or_else(|| missing("template", field))?;
     role(member, &[Role::Admin], "change a template")?;
     Ok(Authorized(found))
+}
+
+/// A marketing list of the caller's company, locked. Whether the caller may change it is asked once all that it names
+/// has been found.
+pub(super) async fn marketing_list(
+    tx: &mut Tx,
+    member: &Member,
+    id: MarketingListId,
+    field: &str,
+) -> Result<Authorized<MarketingList>> {
+    let found = store::marketing_list::lock(tx.db(), Scope::of(member), id).await?;
+    tx.tick();
+    found.map(Authorized).ok_or_else(|| missing("marketing list", field))
+}
+
+/// Saves what became of a marketing list's name and place.
+pub(super) async fn save_marketing_list(
+    tx: &Tx,
+    member: &Member,
+    loaded: &Authorized<MarketingList>,
+    new: &MarketingList,
+) -> Result<()> {
+    match store::marketing_list::update(tx.db(), Scope::of(member), new).await? {
+        Saved::Done => Ok(()),
+        Saved::Stale => Err(conflict("marketing list", loaded.version).into()),
+        Saved::NameTaken if loaded.archived_at.is_some() => Err(taken(
+            "input.listId",
+            "Your company has made another marketing list of this name meanwhile. Rename that one first.",
+        )),
+        Saved::NameTaken => Err(taken("input.name", "Your company has a marketing list of this name already.")),
+    }
 }

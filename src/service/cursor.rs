@@ -32,6 +32,12 @@ pub enum List {
     Comments,
     /// The company's log.
     Log,
+    /// Marketing lists.
+    MarketingLists,
+    /// The leads on a marketing list.
+    LeadsOfMarketingList,
+    /// The marketing lists that a lead is on.
+    MarketingListsOfLead,
 }
 
 impl List {
@@ -47,6 +53,9 @@ impl List {
             Self::Tasks => 8,
             Self::Comments => 9,
             Self::Log => 10,
+            Self::MarketingLists => 20,
+            Self::LeadsOfMarketingList => 21,
+            Self::MarketingListsOfLead => 22,
         }
     }
 }

@@ -32,6 +32,7 @@ pub mod comment;
 pub mod company;
 pub mod cursor;
 pub mod lead;
+pub mod marketing_list;
 pub mod member;
 pub mod opportunity;
 pub mod task;

@@ -3,12 +3,14 @@
 //! Reads start from a [`Scope`](scope::Scope); there is no unscoped find of what belongs to a company. To add a
 //! table: a migration, an entity, and a file here whose functions take the connection and the scope.
 
+mod batch;
 pub mod company;
 pub mod db;
 pub mod key;
 pub mod lead;
 pub mod lease;
 pub mod log;
+pub mod marketing_list;
 pub mod opportunity;
 pub mod page;
 mod row;

@@ -1,6 +1,6 @@
 //! Whose rows a caller may read. Every read starts here.
 
-use cosell_entity::{event, lead_view, opportunity_view};
+use cosell_entity::{event, lead_view, marketing_list, marketing_list_lead, opportunity_view};
 use sea_orm::{ColumnTrait, Condition};
 
 use crate::domain::{actor::Member, id::CompanyId};
@@ -35,6 +35,16 @@ impl Scope {
     /// The company's views of opportunities.
     pub fn opportunities(self) -> Condition {
         Condition::all().add(opportunity_view::Column::CompanyId.eq(self.company.0))
+    }
+
+    /// The company's marketing lists.
+    pub fn marketing_lists(self) -> Condition {
+        Condition::all().add(marketing_list::Column::CompanyId.eq(self.company.0))
+    }
+
+    /// What is on the company's marketing lists.
+    pub fn listings(self) -> Condition {
+        Condition::all().add(marketing_list_lead::Column::CompanyId.eq(self.company.0))
     }
 
     /// The company's log.

@@ -5,13 +5,14 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use cosell_entity::{comment, task};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryResult,
-    QuerySelect, Statement, Value, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use super::{
-    among, company,
+    among,
+    batch::{Batch, cut_each, rows_of_each},
+    company,
     page::{Slice, Window},
     row::Columns,
     scope::Scope,
@@ -178,10 +179,12 @@ pub async fn comments_of_leads(
 ) -> Result<HashMap<LeadId, Slice<(Comment, Profile)>>> {
     const SCOPE: &str = "c.removed_at IS NULL AND (c.company_id = $1 \
          OR (c.visibility = 'SHARED' AND (c.source_id = $1 OR c.receiver_id = $1)))";
-    let rows = of_leads(
+    let ids = leads.iter().map(|id| id.0).collect();
+    let rows = rows_of_each(
         db,
         &Batch {
             table: "comment",
+            of: "lead_id",
             columns: "t.id, t.lead_id, t.company_id, t.author_id, t.visibility, t.body, t.in_reply_to, t.created_at, \
                 t.edited_at, m.company_id, m.name, m.email, m.roles",
             join: "JOIN member m ON m.id = t.author_id",
@@ -189,7 +192,7 @@ pub async fn comments_of_leads(
             order: ["created_at", "id"],
         },
         scope,
-        leads,
+        ids,
         limit,
         last,
     )
@@ -214,10 +217,6 @@ pub async fn comments_of_leads(
     Ok(cut_each(found, limit, last))
 }
 
-fn cut_each<T>(found: HashMap<LeadId, Vec<T>>, limit: u64, last: bool) -> HashMap<LeadId, Slice<T>> {
-    found.into_iter().map(|(lead, rows)| (lead, Slice::cut(rows, limit, last))).collect()
-}
-
 /// The first or last tasks of each lead, in one statement for all the leads.
 pub async fn tasks_of_leads(
     db: &impl ConnectionTrait,
@@ -230,6 +229,7 @@ pub async fn tasks_of_leads(
          OR (c.visibility = 'SHARED' AND (c.source_id = $1 OR c.receiver_id = $1)))";
     let batch = Batch {
         table: "task",
+        of: "lead_id",
         columns: "t.id, t.lead_id, t.company_id, t.created_by, t.assigned_company_id, t.assignee_id, t.visibility, \
             t.title, t.description, t.state, t.due_at, t.completed_at, t.version, t.created_at",
         join: "",
@@ -237,7 +237,8 @@ pub async fn tasks_of_leads(
         order: ["created_at", "id"],
     };
     let mut found: HashMap<LeadId, Vec<Task>> = HashMap::with_capacity(leads.len());
-    for row in of_leads(db, &batch, scope, leads, limit, last).await? {
+    let ids = leads.iter().map(|id| id.0).collect();
+    for row in rows_of_each(db, &batch, scope, ids, limit, last).await? {
         let mut row = Columns::of(&row)?;
         let task = Task {
             id: TaskId(row.next()?),
@@ -258,55 +259,6 @@ pub async fn tasks_of_leads(
         found.entry(task.lead).or_default().push(task);
     }
     Ok(cut_each(found, limit, last))
-}
-
-/// A statement that takes a few rows of each of many leads.
-struct Batch {
-    table: &'static str,
-    /// Of `t`, the rows, and of what is joined to them, in the order that they are read in.
-    columns: &'static str,
-    join: &'static str,
-    /// The condition on `c`; `$1` is the company.
-    scope: &'static str,
-    order: [&'static str; 2],
-}
-
-async fn of_leads(
-    db: &impl ConnectionTrait,
-    batch: &Batch,
-    scope: Scope,
-    leads: &[LeadId],
-    limit: u64,
-    last: bool,
-) -> Result<Vec<QueryResult>> {
-    let Batch { table, columns, join, scope: condition, order: [first, second] } = batch;
-    let way = if last { "DESC" } else { "ASC" };
-    let limit = i64::try_from(limit + 1).unwrap_or(i64::MAX);
-    let backend = db.get_database_backend();
-    let statement = if backend == DbBackend::Postgres {
-        // One lateral scan a lead reads only what is asked for, however long the thread is.
-        let sql = format!(
-            "SELECT {columns} FROM unnest($2::uuid[]) AS l (lead) CROSS JOIN LATERAL (SELECT c.* FROM {table} c \
-             WHERE c.lead_id = l.lead AND {condition} ORDER BY c.{first} {way}, c.{second} {way} LIMIT $3) t {join} \
-             ORDER BY t.lead_id, t.{first} {way}, t.{second} {way}"
-        );
-        let ids: Vec<Uuid> = leads.iter().map(|id| id.0).collect();
-        let values: [Value; 3] = [scope.company().0.into(), ids.into(), limit.into()];
-        Statement::from_sql_and_values(backend, sql, values)
-    } else {
-        let marks = (3..leads.len() + 3).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
-        let sql = format!(
-            "SELECT {columns} FROM (SELECT c.*, ROW_NUMBER() OVER (PARTITION BY c.lead_id \
-             ORDER BY c.{first} {way}, c.{second} {way}) AS place FROM {table} c \
-             WHERE {condition} AND c.lead_id IN ({marks})) t {join} WHERE t.place <= ?2 \
-             ORDER BY t.lead_id, t.place"
-        );
-        let sql = sql.replace("$1", "?1");
-        let mut values: Vec<Value> = vec![scope.company().0.into(), limit.into()];
-        values.extend(leads.iter().map(|id| Value::from(id.0)));
-        Statement::from_sql_and_values(backend, sql, values)
-    };
-    Ok(db.query_all_raw(statement).await?)
 }
 
 /// How many open tasks each lead has that the company may read, in one statement.
