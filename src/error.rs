@@ -26,7 +26,7 @@ pub enum ErrorCode {
     LeadInactive,
     /// `expectedVersion` is not the current version, or another caller won.
     Conflict,
-    /// The same external reference or key exists with other content.
+    /// The same external reference or key exists with other content, or the same name exists.
     Duplicate,
     /// Too many requests.
     RateLimited,

@@ -12,7 +12,7 @@ use super::{
     error::Reply,
     lead::Lead,
     load,
-    marketing_list::{LeadMarketingListChange, MarketingList, MarketingListChange},
+    marketing_list::{MarketingList, MarketingListChange},
     member,
     opportunity::Opportunity,
     page::{connect, connection},
@@ -26,6 +26,7 @@ use crate::{
         event::{self, Event, Happening},
         global_id::NodeType,
         id::{CommentId, LeadId, MarketingListId, OpportunityId, PartnershipId, TaskId},
+        marketing_list::ListingChange,
         page::PageRequest,
     },
     error::Error,
@@ -336,7 +337,7 @@ kinds! {
         }
 
         /// How it changed.
-        async fn change(&self) -> Result<MarketingListChange> {
+        async fn list_change(&self) -> Result<MarketingListChange> {
             match &self.0.happening {
                 Happening::MarketingListChanged { change, .. } => Ok((*change).into()),
                 _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
@@ -367,12 +368,9 @@ kinds! {
             marketing_list(ctx, &self.0).await
         }
 
-        /// Which of the two.
-        async fn change(&self) -> Result<LeadMarketingListChange> {
-            match &self.0.happening {
-                Happening::LeadMarketingListChanged { change } => Ok((*change).into()),
-                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
-            }
+        /// Whether the lead was put on the list; false where it was taken off.
+        async fn added(&self) -> bool {
+            matches!(self.0.happening, Happening::LeadMarketingListChanged { change: ListingChange::Added })
         }
     }
 

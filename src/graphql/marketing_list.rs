@@ -42,16 +42,6 @@ pub enum MarketingListChange {
     Restored,
 }
 
-/// What happened between a lead and a marketing list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "marketing_list::ListingChange")]
-pub enum LeadMarketingListChange {
-    /// The lead was put on the list.
-    Added,
-    /// The lead was taken off the list.
-    Removed,
-}
-
 /// A company's own list of leads.
 #[derive(Clone, Debug)]
 pub struct MarketingList(pub(super) marketing_list::MarketingList);

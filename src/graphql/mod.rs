@@ -179,7 +179,7 @@ mod error_code {
         LeadInactive,
         /// `expectedVersion` is not the current version, which `extensions.version` names, or another caller won.
         Conflict,
-        /// The same external reference or key exists with other content.
+        /// The same external reference or key exists with other content, or the same name exists.
         Duplicate,
         /// Too many requests.
         RateLimited,

@@ -25,7 +25,7 @@ const fn place(at: &'static str, kind: NodeType, rest: &'static str, field: &'st
     Place { at, kind, rest, field }
 }
 
-use NodeType::{Activity, Comment, Company, Lead, LeadTemplate, Member, Opportunity, Partnership, Task};
+use NodeType::{Activity, Comment, Company, Lead, LeadTemplate, MarketingList, Member, Opportunity, Partnership, Task};
 
 const PLACES: &[Place] = &[
     place("Query.node:id", Lead, "{ node(id: $id) { id } }", "id"),
@@ -37,9 +37,11 @@ const PLACES: &[Place] = &[
     place("Query.node:id", Company, "{ node(id: $id) { id } }", "id"),
     place("Query.node:id", LeadTemplate, "{ node(id: $id) { id } }", "id"),
     place("Query.node:id", Activity, "{ node(id: $id) { id } }", "id"),
+    place("Query.node:id", MarketingList, "{ node(id: $id) { id } }", "id"),
     place("Query.nodes:ids", Lead, "{ nodes(ids: [$id]) { id } }", "ids.0"),
     place("Query.lead:id", Lead, "{ lead(id: $id) { id } }", "id"),
     place("Query.opportunity:id", Opportunity, "{ opportunity(id: $id) { id } }", "id"),
+    place("Query.marketingList:id", MarketingList, "{ marketingList(id: $id) { id } }", "id"),
     place("LeadFilter.ownerId", Member, "{ leads(filter: { ownerId: $id }) { edges { cursor } } }", "filter.ownerId"),
     place(
         "LeadFilter.templateId",
@@ -87,6 +89,9 @@ const PLACES: &[Place] = &[
     place("AcceptPartnershipInput.partnershipId", Partnership, "{}", "input.partnershipId"),
     place("AddCommentInput.leadId", Lead, r#"{ "body": "Hello" }"#, "input.leadId"),
     place("AddCommentInput.inReplyToId", Comment, r#"{ "leadId": "LEAD", "body": "Hello" }"#, "input.inReplyToId"),
+    place("AddToMarketingListInput.listId", MarketingList, r#"{ "leadId": "LEAD" }"#, "input.listId"),
+    place("AddToMarketingListInput.leadId", Lead, r#"{ "listId": "LISTED" }"#, "input.leadId"),
+    place("ArchiveMarketingListInput.listId", MarketingList, "{}", "input.listId"),
     place("AssignTaskInput.taskId", Task, "{}", "input.taskId"),
     place("AssignTaskInput.assigneeId", Member, r#"{ "taskId": "TASK" }"#, "input.assigneeId"),
     place("CancelTaskInput.taskId", Task, "{}", "input.taskId"),
@@ -115,7 +120,11 @@ const PLACES: &[Place] = &[
     place("MoveOpportunityInput.opportunityId", Opportunity, r#"{ "stage": "proposal" }"#, "input.opportunityId"),
     place("PerformLeadActionInput.leadId", Lead, r#"{ "action": "accept" }"#, "input.leadId"),
     place("RemoveCommentInput.commentId", Comment, "{}", "input.commentId"),
+    place("RemoveFromMarketingListInput.listId", MarketingList, r#"{ "leadId": "LEAD" }"#, "input.listId"),
+    place("RemoveFromMarketingListInput.leadId", Lead, r#"{ "listId": "LISTED" }"#, "input.leadId"),
+    place("RenameMarketingListInput.listId", MarketingList, r#"{ "name": "A" }"#, "input.listId"),
     place("ReopenTaskInput.taskId", Task, "{}", "input.taskId"),
+    place("RestoreMarketingListInput.listId", MarketingList, "{}", "input.listId"),
     place("ResumePartnershipInput.partnershipId", Partnership, "{}", "input.partnershipId"),
     place("ShareLeadInput.leadId", Lead, r#"{ "partnershipId": "PARTNERSHIP" }"#, "input.leadId"),
     place("ShareLeadInput.partnershipId", Partnership, r#"{ "leadId": "LEAD" }"#, "input.partnershipId"),
@@ -174,6 +183,7 @@ struct Things {
     event: String,
     /// A lead that was shared with the company, accepted.
     received: String,
+    list: String,
 }
 
 impl Things {
@@ -188,6 +198,8 @@ impl Things {
         let comment = made(&admin, "addComment", json!({ "leadId": lead, "body": "Hello" }), "comment").await;
         let task = made(&admin, "createTask", json!({ "leadId": lead, "title": "Call" }), "task").await;
         let opportunity = made(&admin, "createOpportunity", json!({ "name": "A deal" }), "opportunity").await;
+        let name = json!({ "name": "Spring fair" });
+        let list = made(&world.as_(company, "SALES"), "createMarketingList", name, "list").await;
         let rest = "{ viewer { id company { id } } leadTemplates { id } activity(first: 1) { edges { node { id } } } }";
         let rest = admin.query(rest, json!({})).await.ok();
         let text = |at: &str| rest.text_at(at).to_owned();
@@ -202,6 +214,7 @@ impl Things {
             template: text("/leadTemplates/0/id"),
             event: text("/activity/edges/0/node/id"),
             received,
+            list,
         }
     }
 
@@ -216,6 +229,7 @@ impl Things {
             Task => &self.task,
             Activity => &self.event,
             LeadTemplate => &self.template,
+            MarketingList => &self.list,
         }
     }
 }
@@ -242,7 +256,7 @@ async fn call(person: &Person, own: &Things, place: &Place, id: &str) -> Answer 
             let mutation = format!("{}{}", name[..1].to_lowercase(), &name[1..]);
             let rest = place.rest.replace("LEAD", &own.lead).replace("TASK", &own.task);
             let rest = rest.replace("RECEIVED", &own.received).replace("OPPORTUNITY", &own.opportunity);
-            let rest = rest.replace("PARTNERSHIP", &own.partnership);
+            let rest = rest.replace("PARTNERSHIP", &own.partnership).replace("LISTED", &own.list);
             let mut input: Value = serde_json::from_str(&rest).expect("JSON");
             input[field] = json!(id);
             person.mutate(&mutation, input, "__typename").await

@@ -12,17 +12,19 @@ async fn made(person: &Person, mutation: &str, input: Value, what: &str) -> Stri
 }
 
 /// A list that is read page by page.
-struct List<'a> {
-    person: &'a Person,
+pub struct List<'a> {
+    /// Who reads it.
+    pub person: &'a Person,
     /// The document, up to the connection's arguments.
-    before: &'a str,
+    pub before: &'a str,
     /// What follows `edges { cursor node { id } } pageInfo { … }`.
-    after: &'a str,
+    pub after: &'a str,
     /// Arguments beside those of the page.
-    arguments: &'a str,
+    pub arguments: &'a str,
     /// Where the connection is in `data`.
-    at: &'a str,
-    variables: Value,
+    pub at: &'a str,
+    /// Of the document.
+    pub variables: Value,
 }
 
 struct Page {
@@ -35,7 +37,7 @@ struct Page {
 
 impl<'a> List<'a> {
     /// A field of Query.
-    fn of(person: &'a Person, field: &'a str, at: &'a str, arguments: &'a str) -> Self {
+    pub fn of(person: &'a Person, field: &'a str, at: &'a str, arguments: &'a str) -> Self {
         Self { person, before: field, after: "}", arguments, at, variables: json!({}) }
     }
 
@@ -62,7 +64,7 @@ impl<'a> List<'a> {
     }
 
     /// Reads it whole, then forwards and backwards by pages of several sizes: the same each time.
-    async fn whole(&self) -> Vec<String> {
+    pub async fn whole(&self) -> Vec<String> {
         let all = self.page("first: 100").await;
         assert!(!all.next && !all.previous, "{}: a page of all has nothing beside it", self.before);
         assert_eq!(self.page("last: 100").await.ids, all.ids, "{}", self.before);

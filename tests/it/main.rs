@@ -15,6 +15,7 @@ mod ids;
 mod input;
 mod limits;
 mod lists;
+mod marketing_lists;
 mod matrix;
 mod races;
 mod refusals;

@@ -35,6 +35,8 @@ const NOTHING: ByRole = [EMPTY; 6];
 const ADMIN: ByRole = [OK, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN];
 const PEOPLE: ByRole = [OK, OK, OK, OK, FORBIDDEN, FORBIDDEN];
 const WRITERS: ByRole = [OK, OK, OK, OK, OK, FORBIDDEN];
+/// Mission C9.
+const LISTERS: ByRole = [FORBIDDEN, OK, FORBIDDEN, OK, FORBIDDEN, FORBIDDEN];
 /// Whom the comment of the scene is by.
 const SALES: ByRole = [FORBIDDEN, OK, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN];
 
@@ -78,6 +80,8 @@ const QUERIES: &[Row] = &[
     row("tasks", ALL, ALL, EMPTY, EMPTY),
     row("activity", ALL, ALL, EMPTY, EMPTY),
     row("leadTemplates", ALL, NOTHING, EMPTY, EMPTY),
+    row("marketingList", ALL, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("marketingLists", ALL, NOTHING, EMPTY, EMPTY),
 ];
 
 const MUTATIONS: &[Row] = &[
@@ -112,6 +116,13 @@ const MUTATIONS: &[Row] = &[
     row("reopenTask", PEOPLE, PEOPLE, NOT_FOUND, NOT_FOUND),
     row("reopenTask(cancelled)", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
     row("cancelTask", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("createMarketingList", LISTERS, LISTERS, FORBIDDEN, FORBIDDEN),
+    row("renameMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("archiveMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("restoreMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("addToMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("addToMarketingList(receiver)", HIDDEN, LISTERS, NOT_FOUND, NOT_FOUND),
+    row("removeFromMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
 ];
 
 /// `OK` is to be told of what happens; the earlier receiver may follow, and is told of nothing newer than its end.
@@ -260,6 +271,19 @@ impl Scene {
         found.text_at("/leadTemplates/0/id").to_owned()
     }
 
+    /// A list of that company, with this lead on it or without any.
+    async fn list_of(&self, company: &str, lead: Option<&str>) -> String {
+        let clerk = self.world.as_(company, "SALES");
+        let input = json!({ "name": format!("List {}", self.serial.fetch_add(1, Ordering::Relaxed)) });
+        let created = clerk.mutate("createMarketingList", input, "list { id }").await.ok();
+        let list = created.text_at("/createMarketingList/list/id").to_owned();
+        if let Some(lead) = lead {
+            let input = json!({ "listId": list, "leadId": lead });
+            clerk.mutate("addToMarketingList", input, "list { id }").await.ok();
+        }
+        list
+    }
+
     /// A subject of its own for the call of a row, and the input that names it.
     async fn input(&self, field: &str) -> Value {
         match field {
@@ -294,6 +318,29 @@ impl Scene {
             "completeTask" | "cancelTask" => json!({ "taskId": self.task().await }),
             "reopenTask" => json!({ "taskId": self.task_after("completeTask").await }),
             "reopenTask(cancelled)" => json!({ "taskId": self.task_after("cancelTask").await }),
+            "createMarketingList" => {
+                json!({ "name": format!("Fair {}", self.serial.fetch_add(1, Ordering::Relaxed)) })
+            }
+            "renameMarketingList" => {
+                let serial = self.serial.fetch_add(1, Ordering::Relaxed);
+                json!({ "listId": self.list_of("acme", None).await, "name": format!("Fair {serial}") })
+            }
+            "archiveMarketingList" => json!({ "listId": self.list_of("acme", None).await }),
+            "restoreMarketingList" => {
+                let input = json!({ "listId": self.list_of("acme", None).await });
+                self.vendor().mutate("archiveMarketingList", input.clone(), "list { id }").await.ok();
+                input
+            }
+            "addToMarketingList" => {
+                json!({ "listId": self.list_of("acme", None).await, "leadId": self.pending().await })
+            }
+            "addToMarketingList(receiver)" => {
+                json!({ "listId": self.list_of("globex", None).await, "leadId": self.pending().await })
+            }
+            "removeFromMarketingList" => {
+                let lead = self.pending().await;
+                json!({ "listId": self.list_of("acme", Some(&lead)).await, "leadId": lead })
+            }
             other => panic!("the row {other} has no input"),
         }
     }
@@ -317,6 +364,7 @@ on_both_databases! {
         let lead = lead.text_at("/opportunity/lead/id").to_owned();
         let (task, comment) = (scene.task().await, scene.comment().await);
         let (template, member) = (scene.template().await, scene.vendor().id().await);
+        let list = scene.list_of("acme", Some(&lead)).await;
         let rows = Rows::of(&scene.world.database).await;
         let before = rows.now().await;
         for row in QUERIES {
@@ -335,6 +383,8 @@ on_both_databases! {
                     ("activity { edges { node { ... on CommentAdded { comment { id } } } } }", comment.as_str())
                 }
                 "leadTemplates" => ("leadTemplates { id }", template.as_str()),
+                "marketingList" => ("marketingList(id: $id) { id }", list.as_str()),
+                "marketingLists" => ("marketingLists { edges { node { id } } }", list.as_str()),
                 other => panic!("the row {other} has no document"),
             };
             let doc = if selection.contains("$id") {
