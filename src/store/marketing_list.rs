@@ -53,7 +53,7 @@ fn list_of(row: marketing_list::Model) -> MarketingList {
     }
 }
 
-fn listing_of(row: marketing_list_lead::Model) -> Listing {
+fn listing_of(row: &marketing_list_lead::Model) -> Listing {
     Listing {
         list: MarketingListId(row.list_id),
         lead: LeadId(row.lead_id),
@@ -225,7 +225,7 @@ pub async fn leads_on(
     use marketing_list_lead::Column as C;
     let select = marketing_list_lead::Entity::find().filter(scope.listings()).filter(C::ListId.eq(list.0));
     let rows = window.apply(select, C::AddedAt, C::LeadId).all(db).await?;
-    Ok(Slice::cut(rows.into_iter().map(listing_of).collect(), window.limit, window.last))
+    Ok(Slice::cut(rows.iter().map(listing_of).collect(), window.limit, window.last))
 }
 
 /// The lists that a lead is on, in the order in which it was added. Those in the archive are left out.
@@ -246,7 +246,7 @@ pub async fn lists_with(
         .filter(C::LeadId.eq(lead.0))
         .filter(C::ListId.in_subquery(live));
     let rows = window.apply(select, C::AddedAt, C::ListId).all(db).await?;
-    Ok(Slice::cut(rows.into_iter().map(listing_of).collect(), window.limit, window.last))
+    Ok(Slice::cut(rows.iter().map(listing_of).collect(), window.limit, window.last))
 }
 
 /// The same part of the leads on each of many lists, in one statement.
