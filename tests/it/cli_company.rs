@@ -1,5 +1,7 @@
 //! `cosell company` and `cosell migrate`, and what every command does with a bad configuration.
 
+use cosell_migration::{Migrator, MigratorTrait as _};
+
 use crate::support::cli::Cli;
 use crate::support::postgres::fresh_schema;
 
@@ -33,7 +35,8 @@ fn a_bad_slug_or_name_is_refused() {
 #[test]
 fn migrating_says_how_much_there_was_to_do() {
     let cli = Cli::new();
-    assert_eq!(cli.run(["migrate"]).ok(), "sqlite://cosell.db is up to date: 1 migration was run.");
+    let all = Migrator::migrations().len();
+    assert_eq!(cli.run(["migrate"]).ok(), format!("sqlite://cosell.db is up to date: {all} migrations were run."));
     assert_eq!(cli.run(["migrate"]).ok(), "sqlite://cosell.db is up to date: 0 migrations were run.");
 }
 
@@ -46,7 +49,7 @@ async fn on_postgresql_no_command_but_migrate_changes_the_schema() {
     for output in [cli.run(["serve"]), cli.run(["company", "list"])] {
         assert!(output.failed(1).contains("Run `cosell migrate` first."), "{output}");
     }
-    assert!(cli.run(["migrate"]).ok().ends_with("1 migration was run."));
+    assert!(cli.run(["migrate"]).ok().ends_with("migrations were run."));
     assert_eq!(cli.run(["company", "list"]).ok(), "");
 }
 
