@@ -72,15 +72,17 @@ pub struct Fault {
     /// The workflow action that was asked for.
     pub action: Option<String>,
     /// The key of the stage as it now is.
-    pub stage: Option<String>,
+    pub stage: Option<Box<str>>,
     /// The version as it now is.
     pub version: Option<i32>,
+    /// The place within a document at `field`: a JSON pointer (RFC 6901).
+    pub pointer: Option<Box<str>>,
 }
 
 impl Fault {
     /// A fault without a place.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, action: None, stage: None, version: None }
+        Self { code, message: message.into(), field: None, action: None, stage: None, version: None, pointer: None }
     }
 
     /// A value that is not acceptable, at the input path `field`.
@@ -106,8 +108,14 @@ impl Fault {
     }
 
     /// Names the stage as it now is.
-    pub fn stage(mut self, stage: impl Into<String>) -> Self {
+    pub fn stage(mut self, stage: impl Into<Box<str>>) -> Self {
         self.stage = Some(stage.into());
+        self
+    }
+
+    /// Names the place within a document.
+    pub fn pointer(mut self, pointer: impl Into<Box<str>>) -> Self {
+        self.pointer = Some(pointer.into());
         self
     }
 

@@ -117,6 +117,23 @@ pub struct Model {
     pub sort_value: i64,
     /// Title, customer and number in lower case.
     pub search: String,
+    /// The company that defined the workflow; none for one that is shipped.
+    pub workflow_owner: Option<Uuid>,
+    /// Whether the stage can't be moved yet.
+    pub stage_locked: bool,
+    /// The key of the status.
+    pub status_key: Option<String>,
+    /// The status's kind.
+    pub status_kind: Option<String>,
+    /// The kind of the stage that the end of the counter leads to.
+    pub expires_kind: Option<String>,
+    /// The track of that stage.
+    pub expires_track: Option<String>,
+    /// What few leads have.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub details: Option<Json>,
+    /// What it had become inside its company before it was shared; also in `details`, here to be found by.
+    pub internal_opportunity_id: Option<Uuid>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -51,6 +51,14 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+    /// The company that defined the workflow; none for one that is shipped.
+    pub workflow_owner: Option<Uuid>,
+    /// The town that the customer is in.
+    pub city: Option<String>,
+    /// How the matter stands at the customer's.
+    pub current_situation: Option<String>,
+    /// The line of products or services that is sold.
+    pub selling_direction: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -26,6 +26,8 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+    /// Who moves the stage of submitted leads: VENDOR, PARTNER or BOTH.
+    pub stage_moved_by: String,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -36,6 +36,16 @@ pub struct Model {
     pub created_at: DateTimeUtc,
     /// When it last changed.
     pub updated_at: DateTimeUtc,
+    /// The company that defined the workflow; none for one that is shipped.
+    pub workflow_owner: Option<Uuid>,
+    /// The time from one recurring check to the next, an ISO 8601 duration.
+    pub check_every: Option<String>,
+    /// The paths of the fields that a new lead must have.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub required_fields: Option<Json>,
+    /// What a new lead has where nobody said, by path.
+    #[sea_orm(column_type = "JsonBinary")]
+    pub defaults: Option<Json>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

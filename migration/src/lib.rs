@@ -11,6 +11,8 @@ use sea_orm_migration::{
 };
 
 mod m20261121_000001_lead_sharing;
+mod m20261122_000001_workflows;
+mod m20261122_000002_duplicates;
 mod m20261122_000003_marketing_lists;
 
 /// The migrations in their order.
@@ -20,7 +22,12 @@ pub struct Migrator;
 #[async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261121_000001_lead_sharing::Migration), Box::new(m20261122_000003_marketing_lists::Migration)]
+        vec![
+            Box::new(m20261121_000001_lead_sharing::Migration),
+            Box::new(m20261122_000001_workflows::Migration),
+            Box::new(m20261122_000002_duplicates::Migration),
+            Box::new(m20261122_000003_marketing_lists::Migration),
+        ]
     }
 }
 
@@ -35,13 +42,23 @@ struct Dialect {
     json: &'static str,
     /// Bytes.
     bytes: &'static str,
+    /// An expression for a new id.
+    new_id: &'static str,
 }
 
 impl Dialect {
     fn of(backend: DbBackend) -> Self {
         match backend {
-            DbBackend::Sqlite => Self { uuid: "BLOB", time: "TEXT", json: "TEXT", bytes: "BLOB" },
-            _ => Self { uuid: "UUID", time: "TIMESTAMPTZ(3)", json: "JSONB", bytes: "BYTEA" },
+            DbBackend::Sqlite => {
+                Self { uuid: "BLOB", time: "TEXT", json: "TEXT", bytes: "BLOB", new_id: "randomblob(16)" }
+            }
+            _ => Self {
+                uuid: "UUID",
+                time: "TIMESTAMPTZ(3)",
+                json: "JSONB",
+                bytes: "BYTEA",
+                new_id: "gen_random_uuid()",
+            },
         }
     }
 
@@ -51,6 +68,7 @@ impl Dialect {
             .replace("{time}", self.time)
             .replace("{json}", self.json)
             .replace("{bytes}", self.bytes)
+            .replace("{new_id}", self.new_id)
     }
 }
 

@@ -14,6 +14,7 @@ mod migrate;
 mod schema;
 mod serve;
 mod token;
+mod workflow;
 
 use std::{
     fmt,
@@ -62,6 +63,7 @@ enum Command {
     Token(token::Token),
     Import(import::Import),
     Schema(schema::Schema),
+    Workflow(workflow::Workflow),
 }
 
 /// Why a command did not do what it was asked for.
@@ -140,6 +142,7 @@ fn run(cli: &Cli) -> Outcome {
         Command::Token(command) => token::run(command, &load(file)?),
         Command::Import(command) => wait_for(import::run(command, load(file)?)),
         Command::Schema(command) => schema::run(command),
+        Command::Workflow(command) => workflow::run(command),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Partnership {
     pub invited_by: CompanyId,
     /// Where it stands.
     pub state: PartnershipState,
+    /// Who moves the stage of leads that the partner submits (mission B3).
+    pub stage_moved_by: StageMover,
     /// Counts its changes, from 1.
     pub version: i32,
     /// When the invitation was made.
@@ -94,5 +96,45 @@ impl PartnershipState {
     /// The state of that name.
     pub fn parse(name: &str) -> Option<Self> {
         [Self::Invited, Self::Active, Self::Suspended, Self::Ended].into_iter().find(|state| state.as_str() == name)
+    }
+}
+
+/// Who moves the stage of a submitted lead, once it is unlocked; the vendor sets it (mission B3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum StageMover {
+    /// The vendor alone.
+    Vendor,
+    /// The partner alone.
+    Partner,
+    /// Both.
+    #[default]
+    Both,
+}
+
+impl StageMover {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Vendor, Self::Partner, Self::Both];
+
+    /// The name in the database and in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Vendor => "VENDOR",
+            Self::Partner => "PARTNER",
+            Self::Both => "BOTH",
+        }
+    }
+
+    /// The one of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mover| mover.as_str() == name)
+    }
+
+    /// Whether the vendor, or else the partner, is one of those who move.
+    pub const fn names(self, vendor: bool) -> bool {
+        match self {
+            Self::Vendor => vendor,
+            Self::Partner => !vendor,
+            Self::Both => true,
+        }
     }
 }

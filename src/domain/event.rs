@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    duplicate::Match,
     id::{CompanyId, EventId, LeadId, MemberId, PartnershipId},
     marketing_list::{ListingChange, MarketingListChange},
     task::TaskChange,
@@ -34,10 +35,47 @@ pub enum Happening {
         /// The reason given.
         reason: Option<String>,
     },
+    /// A lead's status changed.
+    LeadStatusChanged {
+        /// Where it stood; none when it came into the viewer's sight.
+        from: Option<Stage>,
+        /// Where it stands.
+        to: Stage,
+        /// The action that moved it.
+        action: String,
+        /// The reason or note given.
+        reason: Option<String>,
+    },
+    /// Somebody did something with a lead that moves nothing.
+    LeadActionTaken {
+        /// The action.
+        action: String,
+        /// Its name for people.
+        name: String,
+        /// The reason or note given.
+        reason: Option<String>,
+    },
+    /// A lead comes up for something to be done; for one side alone.
+    LeadNotice {
+        /// What it is told.
+        message: String,
+    },
+    /// A lead was moved to another version of its workflow.
+    LeadWorkflowChanged {
+        /// The version before.
+        from: i32,
+        /// The version since.
+        to: i32,
+    },
     /// Fields of a lead changed.
     LeadUpdated {
         /// Which, and how.
         changes: Vec<FieldChange>,
+    },
+    /// A lead that came looks like others that the company has. In the log of that company alone.
+    LeadDuplicatesFound {
+        /// Which, and why: the most alike first.
+        matches: Vec<Match>,
     },
     /// A comment was added; the subject is the comment.
     CommentAdded {},
@@ -75,6 +113,24 @@ pub enum Happening {
         /// Its state now.
         to: String,
     },
+    /// A partnership's settings changed; the subject is the partnership.
+    PartnershipSettingsChanged {
+        /// Which, and how.
+        changes: Vec<FieldChange>,
+    },
+    /// A workflow was drafted, published or retired; the subject is that version of it.
+    WorkflowChanged {
+        /// Its key.
+        key: String,
+        /// Its version.
+        version: i32,
+        /// Its state before; none for a new draft.
+        from: Option<String>,
+        /// Its state now.
+        to: String,
+    },
+    /// A template was added; the subject is the template.
+    TemplateCreated {},
     /// A marketing list was created, renamed, archived or restored; the subject is the list.
     MarketingListChanged {
         /// How.
@@ -104,6 +160,10 @@ impl Happening {
             Self::LeadCreated {}
                 | Self::LeadShared { .. }
                 | Self::LeadStageChanged { .. }
+                | Self::LeadStatusChanged { .. }
+                | Self::LeadActionTaken { .. }
+                | Self::LeadNotice { .. }
+                | Self::LeadWorkflowChanged { .. }
                 | Self::LeadUpdated { .. }
                 | Self::OpportunityStageChanged { .. }
                 | Self::OpportunityUpdated { .. }

@@ -26,10 +26,12 @@ pub enum NodeType {
     LeadTemplate,
     /// A marketing list.
     MarketingList,
+    /// A version of a workflow.
+    Workflow,
 }
 
 impl NodeType {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::Company,
         Self::Member,
         Self::Partnership,
@@ -40,6 +42,7 @@ impl NodeType {
         Self::Activity,
         Self::LeadTemplate,
         Self::MarketingList,
+        Self::Workflow,
     ];
 
     const fn tag(self) -> u8 {
@@ -54,6 +57,7 @@ impl NodeType {
             Self::Activity => 8,
             Self::LeadTemplate => 9,
             Self::MarketingList => 20,
+            Self::Workflow => 10,
         }
     }
 
@@ -70,6 +74,7 @@ impl NodeType {
             Self::Activity => "Activity",
             Self::LeadTemplate => "LeadTemplate",
             Self::MarketingList => "MarketingList",
+            Self::Workflow => "Workflow",
         }
     }
 }

@@ -45,6 +45,8 @@ ids! {
     MarketingListId,
     /// What a new lead or opportunity starts from.
     TemplateId,
+    /// A version of a workflow.
+    WorkflowId,
     /// One thing that happened, the same id in each company's log.
     EventId,
 }

@@ -1,13 +1,20 @@
 //! A lead as one company sees it.
 
-use chrono::{DateTime, Utc};
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
 
 use super::{
     actor::Side,
+    company::StageMover,
     customer::Customer,
+    event::FieldChange,
+    global_id::{self, NodeType},
     id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TemplateId},
     money::Money,
-    workflow::definition::{DateKey, StageKind},
+    qualification::Qualification,
+    workflow::definition::{DateKey, Definition, FieldType, Stage, StageKind, TrackKey},
 };
 
 /// The longest title, in characters.
@@ -18,8 +25,10 @@ pub const DESCRIPTION_MAX: usize = 10_000;
 pub const LEAD_SOURCE_MAX: usize = 100;
 
 /// A workflow and its version.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WorkflowRef {
+    /// The company that defined it; none for one that is shipped.
+    pub owner: Option<CompanyId>,
     /// Its key.
     pub key: String,
     /// Its version.
@@ -63,6 +72,10 @@ pub struct Lead {
     pub stage: String,
     /// Its kind.
     pub stage_kind: StageKind,
+    /// Whether the stage can't be moved yet (mission B3).
+    pub stage_locked: bool,
+    /// Where its review by the vendor stands, with its kind; none where its workflow has no status track.
+    pub status: Option<(String, StageKind)>,
     /// Who works it on this side.
     pub owner: Option<MemberId>,
     /// Not deactivated.
@@ -75,8 +88,8 @@ pub struct Lead {
     pub expires_at: Option<DateTime<Utc>>,
     /// The system action that its end triggers.
     pub on_expiry: Option<String>,
-    /// The stage that this action leads to.
-    pub expires_to: Option<String>,
+    /// Where this action leads to.
+    pub expires_to: Option<Destination>,
     /// When it was accepted.
     pub accepted_at: Option<DateTime<Utc>>,
     /// When it was declined.
@@ -97,9 +110,156 @@ pub struct Lead {
     pub created_at: DateTime<Utc>,
     /// When this view last changed.
     pub updated_at: DateTime<Utc>,
+    /// What few leads have.
+    pub details: Option<Box<Details>>,
+    /// The vendor of its partnership; none while internal.
+    pub vendor: Option<CompanyId>,
+    /// Who moves the stage, as the partnership's setting now says; none while internal.
+    pub stage_moved_by: Option<StageMover>,
 }
 
+/// Where the end of a counter leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The key of the stage.
+    pub stage: String,
+    /// Its kind.
+    pub kind: StageKind,
+    /// Its track.
+    pub track: TrackKey,
+}
+
+/// What few leads have: kept as one document beside the columns that every lead has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Details {
+    /// The code of the last rejection or disqualification.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// What the other side was last told is missing (mission B5).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+    /// The lead that has priority over it (mission B6).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<LeadId>,
+    /// The dates that have no column of their own.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub dates: BTreeMap<DateKey, DateTime<Utc>>,
+    /// What the company knows of the customer's decision; never the other side's (mission C5).
+    #[serde(skip_serializing_if = "Qualification::is_empty")]
+    pub qualification: Qualification,
+    /// What the lead was inside the source before it was shared; never the other side's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal: Option<Internal>,
+}
+
+/// What a lead was inside its company before it was shared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Internal {
+    /// What it started from.
+    pub template: TemplateId,
+    /// What it ran on.
+    pub workflow: WorkflowRef,
+    /// The key of the stage that it was shared at.
+    pub stage: String,
+    /// What it had become by then.
+    pub opportunity: Option<OpportunityId>,
+}
+
+/// A field of a lead as workflows and templates name it.
+#[derive(Clone, Copy, Debug)]
+pub struct LeadField {
+    /// Its path, as in the API: `customer.contact.email`.
+    pub path: &'static str,
+    /// What its value is.
+    pub kind: FieldType,
+    /// Its value as text: an id as a global one, money as JSON with amount and currency.
+    pub read: fn(&Lead) -> Option<String>,
+}
+
+/// The fields of a lead that a guard, a default of a form or a template can name, in the order of the API.
+pub const FIELDS: &[LeadField] = &[
+    field("id", FieldType::Lead, |l| Some(global_id::encode(NodeType::Lead, l.id.0))),
+    field("title", FieldType::Text, |l| Some(l.title.clone())),
+    field("description", FieldType::LongText, |l| l.description.clone()),
+    field("leadSource", FieldType::Text, |l| l.lead_source.clone()),
+    field("estimatedValue", FieldType::Money, |l| l.value.map(Money::to_json)),
+    field("owner", FieldType::Member, |l| l.owner.map(|id| global_id::encode(NodeType::Member, id.0))),
+    field("customer.company", FieldType::Text, |l| Some(l.customer.company.clone())),
+    field("customer.website", FieldType::Text, |l| l.customer.website.clone()),
+    field("customer.industry", FieldType::Text, |l| l.customer.industry.clone()),
+    field("customer.employees", FieldType::Integer, |l| l.customer.employees.map(|n| n.to_string())),
+    field("customer.address.street", FieldType::LongText, |l| l.customer.address.street.clone()),
+    field("customer.address.city", FieldType::Text, |l| l.customer.address.city.clone()),
+    field("customer.address.region", FieldType::Text, |l| l.customer.address.region.clone()),
+    field("customer.address.postalCode", FieldType::Text, |l| l.customer.address.postal_code.clone()),
+    field("customer.address.country", FieldType::Text, |l| l.customer.address.country.clone()),
+    field("customer.contact.firstName", FieldType::Text, |l| l.customer.contact.first_name.clone()),
+    field("customer.contact.lastName", FieldType::Text, |l| l.customer.contact.last_name.clone()),
+    field("customer.contact.jobTitle", FieldType::Text, |l| l.customer.contact.job_title.clone()),
+    field("customer.contact.email", FieldType::Text, |l| l.customer.contact.email.clone()),
+    field("customer.contact.phone", FieldType::Text, |l| l.customer.contact.phone.as_ref().map(|p| p.e164.clone())),
+    field("qualification.goal", FieldType::LongText, |l| l.details().qualification.goal.clone()),
+    field("qualification.implementationOptions", FieldType::LongText, |l| {
+        l.details().qualification.implementation_options.clone()
+    }),
+    field("qualification.procurementProcedure", FieldType::LongText, |l| {
+        l.details().qualification.procurement_procedure.clone()
+    }),
+    field("qualification.decisionLevel", FieldType::LongText, |l| l.details().qualification.decision_level.clone()),
+    field("qualification.terms", FieldType::LongText, |l| l.details().qualification.terms.clone()),
+    field("qualification.decisionMaker", FieldType::LongText, |l| l.details().qualification.decision_maker.clone()),
+    field("qualification.selectionCriteria", FieldType::LongText, |l| {
+        l.details().qualification.selection_criteria.clone()
+    }),
+    field("qualification.complianceWithCriteria", FieldType::LongText, |l| {
+        l.details().qualification.compliance_with_criteria.clone()
+    }),
+    field("qualification.channel", FieldType::LongText, |l| l.details().qualification.channel.clone()),
+];
+
+const fn field(path: &'static str, kind: FieldType, read: fn(&Lead) -> Option<String>) -> LeadField {
+    LeadField { path, kind, read }
+}
+
+/// The field of that path.
+pub fn field_at(path: &str) -> Option<&'static LeadField> {
+    FIELDS.iter().find(|field| field.path == path)
+}
+
+static NOTHING: LazyLock<Details> = LazyLock::new(Details::default);
+
 impl Lead {
+    /// What few leads have.
+    pub fn details(&self) -> &Details {
+        self.details.as_deref().unwrap_or(&NOTHING)
+    }
+
+    /// The same, to be changed.
+    pub fn details_mut(&mut self) -> &mut Details {
+        self.details.get_or_insert_default()
+    }
+
+    /// What changed between two states of a lead, field by field.
+    pub fn differences(old: &Self, new: &Self) -> Vec<FieldChange> {
+        const BESIDES: &[LeadField] = &[
+            field("customer.contact.phoneAsTyped", FieldType::Text, |l| {
+                l.customer.contact.phone.as_ref().map(|phone| phone.typed.clone())
+            }),
+            field("expiresAt", FieldType::DateTime, |l| {
+                l.expires_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true))
+            }),
+            field("active", FieldType::Boolean, |l| Some(l.active.to_string())),
+        ];
+        let text = |field: &LeadField, lead: &Self| match field.kind {
+            FieldType::Money => lead.value.map(|value| format!("{value} {}", value.currency())),
+            _ => (field.read)(lead),
+        };
+        let of = |field: &LeadField| FieldChange::of(field.path, text(field, old), text(field, new));
+        FIELDS.iter().chain(BESIDES).filter_map(of).collect()
+    }
+
     /// Whether the limit has passed without its being recorded yet: such a lead is expired for every caller.
     pub fn expired_by(&self, now: DateTime<Utc>) -> bool {
         self.ended_at.is_none() && self.on_expiry.is_some() && self.expires_at.is_some_and(|at| at <= now)
@@ -113,6 +273,10 @@ impl Lead {
             DateKey::Expired => &mut self.expired_at,
             DateKey::Converted => &mut self.converted_at,
             DateKey::Closed => &mut self.closed_at,
+            other => {
+                self.details_mut().dates.insert(other, at);
+                return;
+            }
         };
         *slot = Some(at);
     }
@@ -125,6 +289,51 @@ impl Lead {
         self.converted_at = None;
         self.closed_at = None;
         self.reason = None;
+        if let Some(details) = self.details.take() {
+            let Details { qualification, internal, .. } = *details;
+            self.set_details(Details { qualification, internal, ..Details::default() });
+        }
+    }
+
+    /// The details as the other side may have them: without what is the company's own.
+    pub fn shared_details(&self) -> Option<Box<Details>> {
+        let shared = Details { qualification: Qualification::default(), internal: None, ..self.details().clone() };
+        (shared != Details::default()).then(|| Box::new(shared))
+    }
+
+    /// Keeps the details; none where there is nothing in them.
+    pub fn set_details(&mut self, details: Details) {
+        self.details = (details != Details::default()).then(|| Box::new(details));
+    }
+
+    /// The key of the stage on that track, as recorded.
+    pub fn at(&self, track: TrackKey) -> Option<&str> {
+        match track {
+            TrackKey::Stage => Some(&self.stage),
+            TrackKey::Status => self.status.as_ref().map(|(key, _)| key.as_str()),
+        }
+    }
+
+    /// Puts it at a stage.
+    pub fn put(&mut self, stage: &Stage) {
+        match stage.track {
+            TrackKey::Stage => {
+                self.stage.clone_from(&stage.key);
+                self.stage_kind = stage.kind;
+            }
+            TrackKey::Status => self.status = Some((stage.key.clone(), stage.kind)),
+        }
+    }
+
+    /// Puts it at the beginning of a workflow, on every track.
+    pub fn begin(&mut self, definition: &Definition) {
+        self.status = None;
+        for track in &definition.tracks {
+            if let Some(stage) = definition.stage(&track.initial) {
+                self.put(stage);
+            }
+        }
+        self.stage_locked = definition.track(TrackKey::Stage).is_some_and(|track| track.locked);
     }
 }
 

@@ -112,6 +112,11 @@ impl Money {
         text::keep(Self::new(amount?, currency?), &amount_at, faults)
     }
 
+    /// As JSON with amount and currency as strings, the form in which forms take it.
+    pub fn to_json(self) -> String {
+        serde_json::json!({ "amount": self.to_string(), "currency": self.currency().code() }).to_string()
+    }
+
     /// The money of a database row: `scaled` is in ten-thousandths of the currency.
     ///
     /// # Errors

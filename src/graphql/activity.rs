@@ -9,6 +9,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Interface, Object, Result, S
 use super::{
     comment::Comment,
     company::{Member, Partnership, PartnershipState, Stage, profile},
+    duplicate::{self, DuplicateCandidate},
     error::Reply,
     lead::Lead,
     load,
@@ -186,6 +187,98 @@ kinds! {
         }
     }
 
+    /// A lead's status changed.
+    LeadStatusChanged {
+        /// Where it stood; null when it came into the viewer's sight.
+        async fn from(&self) -> Option<Stage> {
+            match &self.0.happening {
+                Happening::LeadStatusChanged { from, .. } => from.as_ref().map(Stage::from),
+                _ => None,
+            }
+        }
+
+        /// Where it stands since.
+        async fn to(&self) -> Result<Stage> {
+            match &self.0.happening {
+                Happening::LeadStatusChanged { to, .. } => Ok(to.into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
+            }
+        }
+
+        /// The action that moved it.
+        async fn action(&self) -> &str {
+            match &self.0.happening {
+                Happening::LeadStatusChanged { action, .. } => action,
+                _ => "",
+            }
+        }
+
+        /// The reason or note given; null where none was.
+        async fn reason(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::LeadStatusChanged { reason, .. } => reason.as_deref(),
+                _ => None,
+            }
+        }
+    }
+
+    /// Somebody did something with a lead that moves nothing.
+    LeadActionTaken {
+        /// The action's key.
+        async fn action(&self) -> &str {
+            match &self.0.happening {
+                Happening::LeadActionTaken { action, .. } => action,
+                _ => "",
+            }
+        }
+
+        /// The action's name for people.
+        async fn name(&self) -> &str {
+            match &self.0.happening {
+                Happening::LeadActionTaken { name, .. } => name,
+                _ => "",
+            }
+        }
+
+        /// The reason or note given; null where none was.
+        async fn reason(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::LeadActionTaken { reason, .. } => reason.as_deref(),
+                _ => None,
+            }
+        }
+    }
+
+    /// A lead comes up for something to be done; the viewer's side alone is told.
+    LeadNotice {
+        /// What it is told.
+        async fn message(&self) -> &str {
+            match &self.0.happening {
+                Happening::LeadNotice { message } => message,
+                _ => "",
+            }
+        }
+    }
+
+    /// A lead was moved to another version of its workflow.
+    LeadWorkflowChanged {
+        /// The version before.
+        async fn from_version(&self) -> i32 {
+            match self.0.happening {
+                Happening::LeadWorkflowChanged { from, .. } => from,
+                _ => 0,
+            }
+        }
+
+        /// The version since.
+        async fn to_version(&self) -> i32 {
+            match self.0.happening {
+                Happening::LeadWorkflowChanged { to, .. } => to,
+                _ => 0,
+            }
+        }
+    }
+
     /// Fields of a lead changed.
     LeadUpdated {
         /// Which fields, and how.
@@ -193,6 +286,17 @@ kinds! {
             match &self.0.happening {
                 Happening::LeadUpdated { changes: list } => changes(list),
                 _ => Vec::new(),
+            }
+        }
+    }
+
+    /// A lead that came to the viewer's company looks like others that it has. The other side is not told.
+    LeadDuplicatesFound {
+        /// The leads that looked like the same customer when it came, the most alike first, at most 20.
+        async fn candidates(&self, ctx: &Context<'_>) -> Result<Vec<DuplicateCandidate>> {
+            match &self.0.happening {
+                Happening::LeadDuplicatesFound { matches } => duplicate::candidates(ctx, matches).await,
+                _ => Ok(Vec::new()),
             }
         }
     }
@@ -262,10 +366,10 @@ kinds! {
         }
 
         /// Where it stands since.
-        async fn to(&self) -> Option<Stage> {
+        async fn to(&self) -> Result<Stage> {
             match &self.0.happening {
-                Happening::OpportunityStageChanged { to, .. } => Some(to.into()),
-                _ => None,
+                Happening::OpportunityStageChanged { to, .. } => Ok(to.into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
             }
         }
 
@@ -326,6 +430,66 @@ kinds! {
                 Happening::PartnershipChanged { to, .. } => company::PartnershipState::parse(to).map(Into::into),
                 _ => None,
             }
+        }
+    }
+
+    /// The settings of a partnership changed.
+    PartnershipSettingsChanged {
+        /// The partnership as it now is.
+        async fn partnership(&self, ctx: &Context<'_>) -> Result<Option<Partnership>> {
+            let Some(id) = self.0.subject else { return Ok(None) };
+            Ok(load(ctx, PartnershipId(id)).await?.map(Partnership))
+        }
+
+        /// Which settings, and how.
+        async fn changes(&self) -> Vec<FieldChange> {
+            match &self.0.happening {
+                Happening::PartnershipSettingsChanged { changes: list } => changes(list),
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    /// A workflow of the viewer's company was drafted, published or retired.
+    WorkflowChanged {
+        /// The workflow's key.
+        async fn workflow_key(&self) -> &str {
+            match &self.0.happening {
+                Happening::WorkflowChanged { key, .. } => key,
+                _ => "",
+            }
+        }
+
+        /// Its version.
+        async fn workflow_version(&self) -> i32 {
+            match self.0.happening {
+                Happening::WorkflowChanged { version, .. } => version,
+                _ => 0,
+            }
+        }
+
+        /// Its state before, such as `DRAFT`; null for a new draft.
+        async fn state_before(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::WorkflowChanged { from, .. } => from.as_deref(),
+                _ => None,
+            }
+        }
+
+        /// Its state since, such as `PUBLISHED`.
+        async fn state(&self) -> &str {
+            match &self.0.happening {
+                Happening::WorkflowChanged { to, .. } => to,
+                _ => "",
+            }
+        }
+    }
+
+    /// A template was added to the viewer's company.
+    LeadTemplateCreated {
+        /// The template's id.
+        async fn template_id(&self) -> Option<ID> {
+            self.0.subject.map(|id| super::id(NodeType::LeadTemplate, id))
         }
     }
 
@@ -406,8 +570,24 @@ pub enum Activity {
     LeadShared(LeadShared),
     /// A lead moved to another stage.
     LeadStageChanged(LeadStageChanged),
+    /// A lead's status changed.
+    LeadStatusChanged(LeadStatusChanged),
+    /// Somebody did something with a lead that moves nothing.
+    LeadActionTaken(LeadActionTaken),
+    /// A lead comes up for something to be done.
+    LeadNotice(LeadNotice),
+    /// A lead was moved to another version of its workflow.
+    LeadWorkflowChanged(LeadWorkflowChanged),
+    /// The settings of a partnership changed.
+    PartnershipSettingsChanged(PartnershipSettingsChanged),
+    /// A workflow changed.
+    WorkflowChanged(WorkflowChanged),
+    /// A template was added.
+    LeadTemplateCreated(LeadTemplateCreated),
     /// Fields of a lead changed.
     LeadUpdated(LeadUpdated),
+    /// A lead looks like others.
+    LeadDuplicatesFound(LeadDuplicatesFound),
     /// A comment was added.
     CommentAdded(CommentAdded),
     /// The text of a comment was changed.
@@ -438,7 +618,15 @@ impl Activity {
             Happening::LeadCreated {} => LeadCreated(event).into(),
             Happening::LeadShared { .. } => LeadShared(event).into(),
             Happening::LeadStageChanged { .. } => LeadStageChanged(event).into(),
+            Happening::LeadStatusChanged { .. } => LeadStatusChanged(event).into(),
+            Happening::LeadActionTaken { .. } => LeadActionTaken(event).into(),
+            Happening::LeadNotice { .. } => LeadNotice(event).into(),
+            Happening::LeadWorkflowChanged { .. } => LeadWorkflowChanged(event).into(),
+            Happening::PartnershipSettingsChanged { .. } => PartnershipSettingsChanged(event).into(),
+            Happening::WorkflowChanged { .. } => WorkflowChanged(event).into(),
+            Happening::TemplateCreated {} => LeadTemplateCreated(event).into(),
             Happening::LeadUpdated { .. } => LeadUpdated(event).into(),
+            Happening::LeadDuplicatesFound { .. } => LeadDuplicatesFound(event).into(),
             Happening::CommentAdded {} => CommentAdded(event).into(),
             Happening::CommentEdited {} => CommentEdited(event).into(),
             Happening::CommentRemoved {} => CommentRemoved(event).into(),
@@ -465,8 +653,24 @@ pub enum ActivityKind {
     LeadShared,
     /// `LeadStageChanged`
     LeadStageChanged,
+    /// `LeadStatusChanged`
+    LeadStatusChanged,
+    /// `LeadActionTaken`
+    LeadActionTaken,
+    /// `LeadNotice`
+    LeadNotice,
+    /// `LeadWorkflowChanged`
+    LeadWorkflowChanged,
+    /// `PartnershipSettingsChanged`
+    PartnershipSettingsChanged,
+    /// `WorkflowChanged`
+    WorkflowChanged,
+    /// `LeadTemplateCreated`
+    LeadTemplateCreated,
     /// `LeadUpdated`
     LeadUpdated,
+    /// `LeadDuplicatesFound`
+    LeadDuplicatesFound,
     /// `CommentAdded`
     CommentAdded,
     /// `CommentEdited`
@@ -497,7 +701,15 @@ impl ActivityKind {
             Self::LeadCreated => "LEAD_CREATED",
             Self::LeadShared => "LEAD_SHARED",
             Self::LeadStageChanged => "LEAD_STAGE_CHANGED",
+            Self::LeadStatusChanged => "LEAD_STATUS_CHANGED",
+            Self::LeadActionTaken => "LEAD_ACTION_TAKEN",
+            Self::LeadNotice => "LEAD_NOTICE",
+            Self::LeadWorkflowChanged => "LEAD_WORKFLOW_CHANGED",
+            Self::PartnershipSettingsChanged => "PARTNERSHIP_SETTINGS_CHANGED",
+            Self::WorkflowChanged => "WORKFLOW_CHANGED",
+            Self::LeadTemplateCreated => "TEMPLATE_CREATED",
             Self::LeadUpdated => "LEAD_UPDATED",
+            Self::LeadDuplicatesFound => "LEAD_DUPLICATES_FOUND",
             Self::CommentAdded => "COMMENT_ADDED",
             Self::CommentEdited => "COMMENT_EDITED",
             Self::CommentRemoved => "COMMENT_REMOVED",

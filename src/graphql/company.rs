@@ -4,22 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 
-use super::{
-    direct::Direct,
-    error::Reply,
-    load, member,
-    page::connection,
-    parse_id,
-    scalars::{Duration, EmailAddress},
-    service,
-};
+use super::{direct::Direct, error::Reply, load, member, page::connection, parse_id, scalars::EmailAddress, service};
 use crate::{
     domain::{
         actor, company,
         global_id::NodeType,
         id::{CompanyId, MemberId, PartnershipId},
         patch::Patch,
-        template, workflow,
+        workflow,
     },
     error::Error,
 };
@@ -171,85 +163,42 @@ impl Partnership {
         self.0.state.into()
     }
 
+    /// How leads are shared in it.
+    async fn settings(&self) -> PartnershipSettings {
+        PartnershipSettings { stage_moved_by: self.0.stage_moved_by.into() }
+    }
+
+    /// Counts its changes, from 1: what `expectedVersion` is compared with.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
     /// Which of the two companies invited the other.
     async fn invited_by(&self) -> Company {
         Company(self.0.invited_by)
     }
 }
 
+/// How leads are shared in a partnership; the vendor sets it.
+#[derive(Clone, Debug, SimpleObject)]
+pub struct PartnershipSettings {
+    /// Who moves the stage of a lead that the partner submitted, once it is accepted.
+    pub stage_moved_by: StageMover,
+}
+
+/// Who moves the stage of a submitted lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "company::StageMover")]
+pub enum StageMover {
+    /// The vendor alone.
+    Vendor,
+    /// The partner alone.
+    Partner,
+    /// Both.
+    Both,
+}
+
 connection!(PartnershipConnection, PartnershipEdge, Partnership, "partnerships");
-
-/// What a new lead or opportunity starts from.
-#[derive(Clone, Debug)]
-pub struct LeadTemplate(pub(super) template::Template);
-
-/// What a new lead or opportunity starts from: its workflow and its time limits.
-#[Object(serial)]
-impl LeadTemplate {
-    /// Its global id.
-    pub async fn id(&self) -> ID {
-        super::id(NodeType::LeadTemplate, self.0.id.0)
-    }
-
-    /// Its name in the API, unique within the company.
-    async fn key(&self) -> &str {
-        &self.0.key
-    }
-
-    /// Its name for people; for a template of the other side, that of its workflow.
-    async fn name(&self, ctx: &Context<'_>) -> Result<String> {
-        if self.is_own(ctx) {
-            return Ok(self.0.name.clone());
-        }
-        Ok(service(ctx).definition(&self.0.workflow).reply(ctx)?.name.clone())
-    }
-
-    /// The key of its workflow.
-    async fn workflow(&self) -> &str {
-        &self.0.workflow.key
-    }
-
-    /// The version of its workflow.
-    async fn workflow_version(&self) -> i32 {
-        self.0.workflow.version
-    }
-
-    /// How long the receiver has to answer; null for no limit, and for a template of the other side.
-    async fn answer_within(&self, ctx: &Context<'_>) -> Result<Option<Duration>> {
-        let limit = self.0.answer_within.as_ref().filter(|_| self.is_own(ctx));
-        Ok(limit.map(|limit| Duration(limit.to_string())))
-    }
-
-    /// How long the receiver has from the acceptance to the conversion; null for no limit, and for a template of the
-    /// other side.
-    async fn convert_within(&self, ctx: &Context<'_>) -> Result<Option<Duration>> {
-        let limit = self.0.convert_within.as_ref().filter(|_| self.is_own(ctx));
-        Ok(limit.map(|limit| Duration(limit.to_string())))
-    }
-
-    /// Whether it is taken where a new lead names none.
-    async fn is_default(&self) -> bool {
-        self.0.is_default
-    }
-
-    /// The stages of its workflow, in order.
-    async fn stages(&self, ctx: &Context<'_>) -> Result<Vec<Stage>> {
-        let definition = service(ctx).definition(&self.0.workflow).reply(ctx)?;
-        Ok(definition.stages.iter().map(Stage::from).collect())
-    }
-
-    /// Counts its changes, from 1; null for a template of the other side.
-    async fn version(&self, ctx: &Context<'_>) -> Option<i32> {
-        self.is_own(ctx).then_some(self.0.version)
-    }
-}
-
-impl LeadTemplate {
-    /// Whether it is of the viewer's company. What the other side changes about its templates is its own affair.
-    fn is_own(&self, ctx: &Context<'_>) -> bool {
-        member(ctx).is_ok_and(|viewer| viewer.company == self.0.company)
-    }
-}
 
 /// Where a lead or opportunity stands in its workflow.
 #[derive(Clone, Debug, SimpleObject)]
@@ -263,12 +212,30 @@ pub struct Stage {
     pub kind: StageKind,
     /// Whether it is an end: nothing leads on from it but passing the lead to another partner.
     pub terminal: bool,
+    /// STAGE for progress, STATUS for the vendor's review.
+    pub track: Track,
 }
 
 impl From<&workflow::definition::Stage> for Stage {
     fn from(stage: &workflow::definition::Stage) -> Self {
-        Self { key: stage.key.clone(), name: stage.name.clone(), kind: stage.kind.into(), terminal: stage.terminal }
+        Self {
+            key: stage.key.clone(),
+            name: stage.name.clone(),
+            kind: stage.kind.into(),
+            terminal: stage.terminal,
+            track: stage.track.into(),
+        }
     }
+}
+
+/// The two ways along which a lead moves at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "workflow::definition::TrackKey")]
+pub enum Track {
+    /// Progress: `Lead.stage`.
+    Stage,
+    /// Review by the vendor: `Lead.status`.
+    Status,
 }
 
 /// What a client can colour and count by, whatever the workflow.
@@ -365,33 +332,29 @@ pub struct EndPartnershipPayload {
     pub partnership: Partnership,
 }
 
-/// How to change a template, for the leads that start from it later. What is absent stays; a limit that is null is none.
+/// How to change the settings of a partnership. What is absent stays.
 #[derive(Clone, Debug, InputObject)]
-pub struct UpdateLeadTemplateInput {
-    /// The template.
-    pub template_id: ID,
-    /// Its name for people.
-    pub name: MaybeUndefined<String>,
-    /// How long the receiver has to answer.
-    pub answer_within: MaybeUndefined<Duration>,
-    /// How long the receiver has from the acceptance to the conversion.
-    pub convert_within: MaybeUndefined<Duration>,
+pub struct UpdatePartnershipSettingsInput {
+    /// The partnership.
+    pub partnership_id: ID,
+    /// Who moves the stage of submitted leads from now on, of those that are under way too.
+    pub stage_moved_by: Option<StageMover>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
 }
 
-/// What came of a template's change.
+/// What came of a change of settings.
 #[derive(SimpleObject)]
-pub struct UpdateLeadTemplatePayload {
-    /// The template as it now is.
-    pub template: LeadTemplate,
+pub struct UpdatePartnershipSettingsPayload {
+    /// The partnership as it now is.
+    pub partnership: Partnership,
 }
 
-/// Companies, partnerships, templates: mutations.
+/// Companies and partnerships: mutations.
 #[derive(Default, Debug)]
 pub struct CompanyMutation;
 
-/// Companies, partnerships, templates: mutations.
+/// Companies and partnerships: mutations.
 #[Object]
 impl CompanyMutation {
     /// Invites another company to share leads. Role: ADMIN.
@@ -450,21 +413,16 @@ impl CompanyMutation {
         Ok(EndPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 
-    /// Changes a template's name and time limits. Role: ADMIN.
-    async fn update_lead_template(
+    /// Changes the settings of a partnership. Role: ADMIN of the vendor.
+    async fn update_partnership_settings(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which template, and how.")] input: UpdateLeadTemplateInput,
-    ) -> Result<UpdateLeadTemplatePayload> {
-        let id = parse_id(ctx, &input.template_id, NodeType::LeadTemplate, "input.templateId")?;
-        let change = crate::service::company::TemplateChange {
-            name: patch(input.name),
-            answer_within: patch(input.answer_within).map(String::from),
-            convert_within: patch(input.convert_within).map(String::from),
-            expected_version: input.expected_version,
-        };
-        let found = service(ctx).update_template(member(ctx)?, id.into(), &change).await;
-        Ok(UpdateLeadTemplatePayload { template: LeadTemplate(found.reply(ctx)?) })
+        #[graphql(desc = "Which partnership, and how.")] input: UpdatePartnershipSettingsInput,
+    ) -> Result<UpdatePartnershipSettingsPayload> {
+        let id = partnership_id(ctx, &input.partnership_id)?;
+        let mover = input.stage_moved_by.map(Into::into);
+        let found = service(ctx).update_partnership_settings(member(ctx)?, id, mover, input.expected_version).await;
+        Ok(UpdatePartnershipSettingsPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 }
 

@@ -39,9 +39,14 @@ fn internal(cause: &dyn std::fmt::Display) -> async_graphql::Error {
 pub(super) fn written(fault: &Fault) -> async_graphql::Error {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", fault.code.as_str());
-    for (name, value) in [("field", &fault.field), ("action", &fault.action), ("stage", &fault.stage)] {
+    for (name, value) in [
+        ("field", fault.field.as_deref()),
+        ("action", fault.action.as_deref()),
+        ("stage", fault.stage.as_deref()),
+        ("pointer", fault.pointer.as_deref()),
+    ] {
         if let Some(value) = value {
-            extensions.set(name, value.as_str());
+            extensions.set(name, value);
         }
     }
     if let Some(version) = fault.version {

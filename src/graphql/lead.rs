@@ -5,31 +5,38 @@ use std::sync::{Arc, OnceLock};
 use async_graphql::{Context, Enum, ID, InputObject, Lookahead, MaybeUndefined, Object, Result, SimpleObject};
 
 use super::{
+    action::{BlockedAction, DisqualificationCode, LeadAction, RejectionCode},
     activity::{ActivityConnection, ActivityFilter},
     comment::{Comment, CommentConnection, CommentEdge},
-    company::{Company, LeadTemplate, Member, Partnership, Side, Stage, StageKind, patch, profile},
+    company::{Company, Member, Partnership, Side, Stage, StageKind, patch, profile},
     direct::Direct,
+    duplicate::{self, DuplicateCandidate},
     error::Reply,
     load,
-    loader::{CommentsOf, OpenTasksOf, ReferencesOf, TasksOf},
+    loader::{CommentsOf, DuplicatesOf, OpenTasksOf, ReferencesOf, TasksOf},
     marketing_list::{self, LeadMarketingListConnection},
     member,
     opportunity::{Opportunity, OpportunityInput},
     page::{connect, connection, cost, request},
     parse_id,
+    qualification::{Qualification, QualificationInput},
     scalars::{CountryCode, CurrencyCode, DateTime, Decimal, EmailAddress, Json, PhoneNumber, Url},
     service,
     task::{Task, TaskConnection},
+    template::LeadTemplate,
 };
 use crate::{
     domain::{
         company, customer,
         global_id::NodeType,
-        id::{LeadId, PartnershipId},
+        id::{LeadId, OpportunityId, PartnershipId},
         lead, money,
         page::{Page, PageRequest},
         reference,
-        workflow::definition::{self, Definition},
+        workflow::{
+            definition::{self, DateKey, Definition},
+            engine::Fields,
+        },
     },
     error::Error,
     service::lead::{ActionCall, Asked, LeadChange, LeadKey, NewLead, partnership_form},
@@ -64,11 +71,15 @@ impl Lead {
         Self { view: Arc::new(lead), at_hand: AtHand::default(), definition: OnceLock::new() }
     }
 
-    fn definition(&self, ctx: &Context<'_>) -> Result<&Definition> {
+    pub(super) fn opportunity_id(&self) -> Option<OpportunityId> {
+        self.view.opportunity
+    }
+
+    async fn definition(&self, ctx: &Context<'_>) -> Result<&Definition> {
         if let Some(definition) = self.definition.get() {
             return Ok(definition);
         }
-        let definition = service(ctx).definition(&self.view.workflow).reply(ctx)?;
+        let definition = service(ctx).definition(&self.view.workflow).await.reply(ctx)?;
         Ok(self.definition.get_or_init(|| definition))
     }
 }
@@ -133,13 +144,21 @@ impl Lead {
 
     /// Where it stands now. A lead whose limit has passed is expired for everyone at once.
     async fn stage(&self, ctx: &Context<'_>) -> Result<Direct<Stage>> {
-        let stage = self.definition(ctx)?.stage(&self.view.stage);
+        let stage = self.definition(ctx).await?.stage(&self.view.stage);
         stage.map(|stage| Direct(stage.into())).ok_or_else(|| Error::internal("a lead in an unknown stage")).reply(ctx)
     }
 
     /// Where its review by the vendor stands; null where the template has no status track.
-    async fn status(&self) -> Option<Stage> {
-        None
+    async fn status(&self, ctx: &Context<'_>) -> Result<Option<Direct<Stage>>> {
+        let Some((key, _)) = &self.view.status else { return Ok(None) };
+        let status = self.definition(ctx).await?.stage(key);
+        let status = status.ok_or_else(|| Error::internal("a lead in an unknown status")).reply(ctx)?;
+        Ok(Some(Direct(status.into())))
+    }
+
+    /// Whether the stage can't be moved yet: it is unlocked when the vendor accepts the lead.
+    async fn stage_locked(&self) -> bool {
+        self.view.stage_locked
     }
 
     /// Who works it on the viewer's side.
@@ -203,6 +222,99 @@ impl Lead {
         self.view.reason.as_deref()
     }
 
+    /// The code of the last rejection or disqualification, as the workflow's form has it; null where there was none.
+    async fn reason_code(&self) -> Option<&str> {
+        self.view.details().code.as_deref()
+    }
+
+    /// The code of its disqualification; null unless it was disqualified with one of these.
+    async fn disqualification_code(&self) -> Option<DisqualificationCode> {
+        self.view.details().code.as_deref().and_then(DisqualificationCode::parse)
+    }
+
+    /// The code of its rejection; null unless it was rejected with one of these.
+    async fn rejection_code(&self) -> Option<RejectionCode> {
+        self.view.details().code.as_deref().and_then(RejectionCode::parse)
+    }
+
+    /// The lead that has priority over it, after a rejection as a duplicate; null for a viewer who may not see that one.
+    async fn duplicate_of(&self, ctx: &Context<'_>) -> Result<Option<Lead>> {
+        let Some(id) = self.view.details().duplicate_of else { return Ok(None) };
+        Ok(load(ctx, id).await?.map(Lead::new))
+    }
+
+    /// What one side last told the other with a change of status, such as what is missing; null where it said nothing.
+    async fn note(&self) -> Option<&str> {
+        self.view.details().note.as_deref()
+    }
+
+    /// When it was last assigned to an owner; null before.
+    async fn assigned_at(&self) -> Option<DateTime> {
+        self.date(DateKey::Assigned)
+    }
+
+    /// When it was qualified; null unless it was.
+    async fn qualified_at(&self) -> Option<DateTime> {
+        self.date(DateKey::Qualified)
+    }
+
+    /// When it was disqualified; null unless it was.
+    async fn disqualified_at(&self) -> Option<DateTime> {
+        self.date(DateKey::Disqualified)
+    }
+
+    /// When it was rejected; null unless it was.
+    async fn rejected_at(&self) -> Option<DateTime> {
+        self.date(DateKey::Rejected)
+    }
+
+    /// When the partner was first to be paid for it; null before.
+    async fn ready_for_payout_at(&self) -> Option<DateTime> {
+        self.date(DateKey::ReadyForPayout)
+    }
+
+    /// When the partner was first paid for it; null before.
+    async fn paid_out_at(&self) -> Option<DateTime> {
+        self.date(DateKey::PaidOut)
+    }
+
+    /// When its invoices were last checked; null before the first check.
+    async fn checked_at(&self) -> Option<DateTime> {
+        self.date(DateKey::Checked)
+    }
+
+    /// When its invoices are to be checked next; null where no check is set.
+    async fn next_check_at(&self) -> Option<DateTime> {
+        let counts = self.view.expires_to.as_ref().is_some_and(|to| to.kind != definition::StageKind::Expired);
+        self.view.expires_at.filter(|_| counts).map(DateTime)
+    }
+
+    /// What the viewer's company knows of the customer's decision; null where it knows nothing. Never the other side's.
+    async fn qualification(&self) -> Option<Qualification> {
+        let known = &self.view.details().qualification;
+        (!known.is_empty()).then(|| known.into())
+    }
+
+    /// What the lead was inside its company before it was shared; null for one that was never internal on a workflow of
+    /// its own, and for the other side.
+    async fn internal_record(&self) -> Option<InternalRecord> {
+        self.view.details().internal.clone().map(InternalRecord)
+    }
+
+    /// How its opportunity ended; null while it is open, and without one.
+    async fn outcome(&self, ctx: &Context<'_>) -> Result<Option<StageKind>> {
+        let Some(id) = self.view.opportunity else { return Ok(None) };
+        let found = load(ctx, id).await?.filter(|found| found.closed_at.is_some());
+        Ok(found.map(|found| found.stage_kind.into()))
+    }
+
+    /// What its opportunity was won for; null unless it was won.
+    async fn revenue(&self, ctx: &Context<'_>) -> Result<Option<Money>> {
+        let Some(id) = self.view.opportunity else { return Ok(None) };
+        let found = load(ctx, id).await?.filter(|found| found.stage_kind == definition::StageKind::Won);
+        Ok(found.and_then(|found| found.value).map(Money::from))
+    }
+
     /// What it became; null before its conversion.
     async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
         let Some(id) = self.view.opportunity else { return Ok(None) };
@@ -211,9 +323,23 @@ impl Lead {
 
     /// What the viewer may do with it now, each with the form that it needs. What is not here would be refused.
     async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<Direct<LeadAction>>> {
-        let definition = self.definition(ctx)?;
+        let definition = self.definition(ctx).await?;
         let actions = service(ctx).available_actions(member(ctx)?, &self.view, definition);
-        Ok(actions.into_iter().filter_map(|action| LeadAction::of(definition, action)).map(Direct).collect())
+        let fields = Fields::Lead(&self.view);
+        let shown = |action| LeadAction::of(definition, action, fields, |track| self.view.at(track));
+        Ok(actions.into_iter().filter_map(shown).map(Direct).collect())
+    }
+
+    /// What the viewer could do with it now, were it not for fields of the lead that are still empty.
+    async fn blocked_actions(&self, ctx: &Context<'_>) -> Result<Vec<BlockedAction>> {
+        let definition = self.definition(ctx).await?;
+        let blocked = service(ctx).blocked_actions(member(ctx)?, &self.view, definition);
+        let shown = |(action, missing): (&definition::Action, Vec<&str>)| BlockedAction {
+            key: action.key.clone(),
+            name: action.name.clone(),
+            missing: missing.into_iter().map(str::to_owned).collect(),
+        };
+        Ok(blocked.into_iter().map(shown).collect())
     }
 
     /// The conversation on it, the oldest first.
@@ -309,6 +435,13 @@ impl Lead {
         marketing_list::of_lead(ctx, self.view.id, request(first, after, last, before)).await
     }
 
+    /// The other leads of the viewer's company that look like the same customer now, the most alike first, at most 20:
+    /// also those that are archived, deactivated or ended. Each company sees its own alone.
+    async fn possible_duplicates(&self, ctx: &Context<'_>) -> Result<Vec<DuplicateCandidate>> {
+        let found = load(ctx, DuplicatesOf(self.view.id)).await?.unwrap_or_default();
+        duplicate::candidates(ctx, &found).await
+    }
+
     /// When the viewer's company's part in it ended; null while it goes on. Nothing newer is in this view.
     async fn ended_at(&self) -> Option<DateTime> {
         self.view.ended_at.map(DateTime)
@@ -327,6 +460,37 @@ impl Lead {
     /// When this view last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.view.updated_at)
+    }
+}
+
+impl Lead {
+    fn date(&self, key: DateKey) -> Option<DateTime> {
+        self.view.details().dates.get(&key).copied().map(DateTime)
+    }
+}
+
+/// What a lead was inside its company before it was shared.
+#[derive(Clone, Debug)]
+pub struct InternalRecord(lead::Internal);
+
+/// What a lead was inside its company before it was shared. Only that company sees it.
+#[Object]
+impl InternalRecord {
+    /// What it started from.
+    async fn template(&self, ctx: &Context<'_>) -> Result<Option<LeadTemplate>> {
+        Ok(load(ctx, self.0.template).await?.map(LeadTemplate))
+    }
+
+    /// The stage that it was shared at.
+    async fn stage(&self, ctx: &Context<'_>) -> Result<Option<Stage>> {
+        let definition = service(ctx).definition(&self.0.workflow).await.reply(ctx)?;
+        Ok(definition.stage(&self.0.stage).map(Stage::from))
+    }
+
+    /// What it had become by then; null where it had become nothing.
+    async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
+        let Some(id) = self.0.opportunity else { return Ok(None) };
+        Ok(load(ctx, id).await?.map(Opportunity::new))
     }
 }
 
@@ -422,95 +586,6 @@ fn arguments(field: &async_graphql::SelectionField<'_>) -> Option<PageRequest> {
         }
     }
     request.bounds().is_ok().then_some(request)
-}
-
-/// Something that the viewer may do now.
-#[derive(Clone, Debug, SimpleObject)]
-#[graphql(serial)]
-pub struct LeadAction {
-    /// Its name in code, as `performLeadAction` takes it.
-    pub key: String,
-    /// Its name for people, as on a button.
-    pub name: String,
-    /// The stage that it leads to.
-    pub to_stage: Direct<Stage>,
-    /// What the caller fills in.
-    pub fields: Vec<Direct<ActionField>>,
-}
-
-impl LeadAction {
-    pub(super) fn of(definition: &Definition, action: &definition::Action) -> Option<Self> {
-        Some(Self {
-            key: action.key.clone(),
-            name: action.name.clone(),
-            to_stage: Direct(definition.stage(&action.to)?.into()),
-            fields: action.fields.iter().map(|field| Direct(field.into())).collect(),
-        })
-    }
-}
-
-/// A field of an action's form.
-#[derive(Clone, Debug, SimpleObject)]
-#[graphql(serial)]
-pub struct ActionField {
-    /// Its name in the form.
-    pub key: String,
-    /// Its name for people.
-    pub label: String,
-    /// What its value is.
-    #[graphql(name = "type")]
-    pub kind: FieldType,
-    /// Whether it must be given.
-    pub required: bool,
-    /// The values to choose from; null for other types than CHOICE.
-    pub options: Option<Vec<String>>,
-    /// What a client shows at first; null for nothing.
-    pub default: Option<String>,
-}
-
-impl From<&definition::Field> for ActionField {
-    fn from(field: &definition::Field) -> Self {
-        Self {
-            key: field.key.clone(),
-            label: field.label.clone(),
-            kind: field.kind.into(),
-            required: field.required,
-            options: field.options.clone(),
-            default: field.default.clone(),
-        }
-    }
-}
-
-/// What the value of a form's field is. All are strings except where said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "definition::FieldType")]
-pub enum FieldType {
-    /// One line of text.
-    Text,
-    /// Text of several lines.
-    LongText,
-    /// A whole number.
-    Integer,
-    /// A decimal number as a string.
-    Decimal,
-    /// An object as `MoneyInput`.
-    Money,
-    /// A day, ISO 8601.
-    Date,
-    /// A moment, RFC 3339.
-    DateTime,
-    /// true or false.
-    Boolean,
-    /// One of the field's options.
-    Choice,
-    /// The id of a member of the viewer's company.
-    Member,
-    /// The id of an opportunity of the viewer's company.
-    Opportunity,
-    /// An object as `OpportunityInput`.
-    OpportunityForm,
-    /// The id of a partnership of the viewer's company.
-    Partnership,
 }
 
 /// Whose need a lead is.
@@ -633,6 +708,8 @@ pub struct LeadFilter {
     pub stage: Option<Vec<String>>,
     /// In a stage of one of these kinds.
     pub stage_kind: Option<Vec<StageKind>>,
+    /// In one of these statuses, by key, such as `requires_more_info`.
+    pub status: Option<Vec<String>>,
     /// The viewer's company is on this side.
     pub side: Option<Side>,
     /// With this owner on the viewer's side.
@@ -641,7 +718,8 @@ pub struct LeadFilter {
     pub template_id: Option<ID>,
     /// Last shared across this partnership.
     pub partnership_id: Option<ID>,
-    /// In the archive or out of it. Where absent, archived leads are left out unless `stage` or `stageKind` is given.
+    /// In the archive or out of it. Where absent, archived leads are left out unless `stage`, `stageKind` or `status` is
+    /// given.
     pub archived: Option<bool>,
     /// Active or deactivated; active ones where absent.
     pub active: Option<bool>,
@@ -873,6 +951,8 @@ pub struct CreateLeadInput {
     pub customer: CustomerInput,
     /// What it may be worth.
     pub estimated_value: Option<MoneyInput>,
+    /// What the viewer's company knows of the customer's decision. Never the other side's to see.
+    pub qualification: Option<QualificationInput>,
     /// The template's key; the company's default where absent.
     pub template_key: Option<String>,
     /// Shared at once across this partnership where given.
@@ -910,6 +990,8 @@ pub struct UpdateLeadInput {
     pub customer: MaybeUndefined<UpdateCustomerInput>,
     /// What it may be worth.
     pub estimated_value: MaybeUndefined<MoneyInput>,
+    /// What the viewer's company knows of the customer's decision.
+    pub qualification: MaybeUndefined<QualificationInput>,
     /// When the running counter ends; null stops it.
     pub expires_at: MaybeUndefined<DateTime>,
     /// Who works it on the viewer's side.
@@ -1086,15 +1168,29 @@ pub struct PerformLeadActionPayload {
 pub struct LeadMutation;
 
 /// The form of a typed mutation: what is absent is not in it.
-fn form<const N: usize>(fields: [(&str, Option<serde_json::Value>); N]) -> serde_json::Map<String, serde_json::Value> {
+pub(super) fn form<const N: usize>(
+    fields: [(&str, Option<serde_json::Value>); N],
+) -> serde_json::Map<String, serde_json::Value> {
     fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
-fn text(value: Option<String>) -> Option<serde_json::Value> {
+pub(super) fn text(value: Option<String>) -> Option<serde_json::Value> {
     value.map(serde_json::Value::String)
 }
 
-async fn act(
+/// The form of any action, as the caller gives it.
+pub(super) fn object(fields: Option<Json>) -> Result<serde_json::Map<String, serde_json::Value>> {
+    match fields.map(|fields| fields.0) {
+        None | Some(serde_json::Value::Null) => Ok(serde_json::Map::new()),
+        Some(serde_json::Value::Object(form)) => Ok(form),
+        Some(_) => {
+            let message = "fields must be an object with the action's fields by key.";
+            Err(super::error::written(&crate::error::Fault::invalid("input.fields", message)))
+        }
+    }
+}
+
+pub(super) async fn act(
     ctx: &Context<'_>,
     lead_id: &ID,
     asked: Asked<'_>,
@@ -1103,7 +1199,19 @@ async fn act(
 ) -> Result<Lead> {
     let id = lead_id_of(ctx, lead_id)?;
     let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version };
-    Ok(Lead::new(service(ctx).perform(member(ctx)?, id, &call).await.reply(ctx)?))
+    let performed = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await;
+    Ok(Lead::new(performed.map_err(at_inputs).reply(ctx)?))
+}
+
+/// Tells the faults of a form's ids where the mutation's input has them.
+fn at_inputs(error: Error) -> Error {
+    let Error::Faults(mut faults) = error else { return error };
+    for field in faults.iter_mut().filter_map(|fault| fault.field.as_mut()) {
+        if matches!(field.as_str(), "input.owner" | "input.responsible" | "input.duplicateOf") {
+            field.push_str("Id");
+        }
+    }
+    Error::Faults(faults)
 }
 
 fn lead_id_of(ctx: &Context<'_>, id: &ID) -> Result<LeadId> {
@@ -1125,13 +1233,14 @@ impl LeadMutation {
             lead_source: input.lead_source,
             customer: input.customer.into(),
             estimated_value: input.estimated_value.map(Into::into),
+            qualification: input.qualification.map(Into::into).unwrap_or_default(),
             template_key: input.template_key,
             partnership_id: input.partnership_id.map(|id| id.0),
             expires_at: input.expires_at.map(|at| at.0),
             external_reference: input.external_reference.map(Into::into),
             idempotency_key: input.idempotency_key,
         };
-        let created = service(ctx).create_lead(member(ctx)?, new).await.reply(ctx)?;
+        let created = Box::pin(service(ctx).create_lead(member(ctx)?, new)).await.reply(ctx)?;
         Ok(CreateLeadPayload { lead: Lead::new(created.lead) })
     }
 
@@ -1157,12 +1266,13 @@ impl LeadMutation {
             lead_source: patch(input.lead_source),
             customer: patch(input.customer).map(Into::into),
             estimated_value: patch(input.estimated_value).map(Into::into),
+            qualification: patch(input.qualification).map(Into::into),
             expires_at: patch(input.expires_at).map(|at| at.0),
             owner_id: patch(input.owner_id).map(|id| id.0),
             external_reference: added.map(Into::into),
             expected_version: input.expected_version,
         };
-        let lead = service(ctx).update_lead(member, &key, &change).await.reply(ctx)?;
+        let lead = Box::pin(service(ctx).update_lead(member, &key, &change)).await.reply(ctx)?;
         Ok(UpdateLeadPayload { lead: Lead::new(lead) })
     }
 
@@ -1181,7 +1291,7 @@ impl LeadMutation {
             expires_at: input.expires_at.map(|at| at.0),
             expected_version: input.expected_version,
         };
-        let lead = service(ctx).perform(member(ctx)?, id, &call).await.reply(ctx)?;
+        let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
         Ok(ShareLeadPayload { lead: Lead::new(lead) })
     }
 
@@ -1269,14 +1379,7 @@ impl LeadMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, which action, and its form.")] input: PerformLeadActionInput,
     ) -> Result<PerformLeadActionPayload> {
-        let form = match input.fields.map(|fields| fields.0) {
-            None | Some(serde_json::Value::Null) => serde_json::Map::new(),
-            Some(serde_json::Value::Object(form)) => form,
-            Some(_) => {
-                let message = "fields must be an object with the action's fields by key.";
-                return Err(super::error::written(&crate::error::Fault::invalid("input.fields", message)));
-            }
-        };
+        let form = object(input.fields)?;
         let id = lead_id_of(ctx, &input.lead_id)?;
         let call = ActionCall {
             asked: Asked::Action(&input.action),
@@ -1285,7 +1388,7 @@ impl LeadMutation {
             expires_at: None,
             expected_version: input.expected_version,
         };
-        let lead = service(ctx).perform(member(ctx)?, id, &call).await.reply(ctx)?;
+        let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
         Ok(PerformLeadActionPayload { lead: Lead::new(lead) })
     }
 }

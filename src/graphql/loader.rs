@@ -9,6 +9,7 @@ use crate::{
         actor::Member,
         comment::Comment,
         company::{Company, Partnership, Profile},
+        duplicate::Match,
         id::{
             CommentId, CompanyId, LeadId, MarketingListId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId,
         },
@@ -37,6 +38,9 @@ pub(super) struct LeadOf(pub OpportunityId);
 /// How many open tasks a lead has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct OpenTasksOf(pub LeadId);
+/// The leads that look like the same customer as a lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct DuplicatesOf(pub LeadId);
 /// A lead's references.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ReferencesOf(pub LeadId);
@@ -110,6 +114,17 @@ impl Loader<OpenTasksOf> for Loads {
         let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
         let found = self.service.open_tasks(&self.member, &ids).await?;
         Ok(found.into_iter().map(|(id, count)| (OpenTasksOf(id), count)).collect())
+    }
+}
+
+impl Loader<DuplicatesOf> for Loads {
+    type Value = Vec<Match>;
+    type Error = Arc<Error>;
+
+    async fn load(&self, keys: &[DuplicatesOf]) -> Found<DuplicatesOf, Vec<Match>> {
+        let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let found = self.service.possible_duplicates(&self.member, &ids).await?;
+        Ok(found.into_iter().map(|(id, matches)| (DuplicatesOf(id), matches)).collect())
     }
 }
 

@@ -30,10 +30,12 @@ use crate::{
     service::Service,
 };
 
-pub mod activity;
+pub mod action;
+mod activity;
 pub mod comment;
 pub mod company;
 mod direct;
+pub mod duplicate;
 mod error;
 pub mod lead;
 mod loader;
@@ -41,10 +43,13 @@ pub mod marketing_list;
 pub mod node;
 pub mod opportunity;
 mod page;
+mod qualification;
 mod query;
 pub mod scalars;
 mod subscription;
 pub mod task;
+pub mod template;
+pub mod workflow;
 
 pub use self::{query::Query, subscription::Subscription};
 
@@ -53,6 +58,9 @@ pub use self::{query::Query, subscription::Subscription};
 pub struct Mutation(
     company::CompanyMutation,
     lead::LeadMutation,
+    action::ActionMutation,
+    template::TemplateMutation,
+    workflow::WorkflowMutation,
     opportunity::OpportunityMutation,
     comment::CommentMutation,
     task::TaskMutation,

@@ -6,12 +6,14 @@ use async_graphql::{Context, ID, Interface, Result};
 
 use super::{
     activity::{
-        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadCreated, LeadMarketingListChanged, LeadShared,
-        LeadStageChanged, LeadTemplateUpdated, LeadUpdated, MarketingListChanged, OpportunityCreated,
-        OpportunityStageChanged, OpportunityUpdated, PartnershipChanged, TaskChanged,
+        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadActionTaken, LeadCreated, LeadDuplicatesFound,
+        LeadMarketingListChanged, LeadNotice, LeadShared, LeadStageChanged, LeadStatusChanged, LeadTemplateCreated,
+        LeadTemplateUpdated, LeadUpdated, LeadWorkflowChanged, MarketingListChanged, OpportunityCreated,
+        OpportunityStageChanged, OpportunityUpdated, PartnershipChanged, PartnershipSettingsChanged, TaskChanged,
+        WorkflowChanged,
     },
     comment::Comment,
-    company::{Company, LeadTemplate, Member, Partnership},
+    company::{Company, Member, Partnership},
     error::{Reply, written},
     lead::Lead,
     load,
@@ -20,12 +22,15 @@ use super::{
     opportunity::Opportunity,
     service,
     task::Task,
+    template::LeadTemplate,
+    workflow::Workflow,
 };
 use crate::{
     domain::{
         global_id::{self, NodeType},
         id::{
             CommentId, CompanyId, LeadId, MarketingListId, MemberId, OpportunityId, PartnershipId, TaskId, TemplateId,
+            WorkflowId,
         },
     },
     error::Fault,
@@ -61,8 +66,26 @@ pub enum Node {
     LeadShared(LeadShared),
     /// `LeadStageChanged`, which is an Activity and so a Node too.
     LeadStageChanged(LeadStageChanged),
+    /// A version of a workflow.
+    Workflow(Workflow),
+    /// `LeadStatusChanged`, which is an Activity and so a Node too.
+    LeadStatusChanged(LeadStatusChanged),
+    /// `LeadActionTaken`, which is an Activity and so a Node too.
+    LeadActionTaken(LeadActionTaken),
+    /// `LeadNotice`, which is an Activity and so a Node too.
+    LeadNotice(LeadNotice),
+    /// `LeadWorkflowChanged`, which is an Activity and so a Node too.
+    LeadWorkflowChanged(LeadWorkflowChanged),
+    /// `PartnershipSettingsChanged`, which is an Activity and so a Node too.
+    PartnershipSettingsChanged(PartnershipSettingsChanged),
+    /// `WorkflowChanged`, which is an Activity and so a Node too.
+    WorkflowChanged(WorkflowChanged),
+    /// `LeadTemplateCreated`, which is an Activity and so a Node too.
+    LeadTemplateCreated(LeadTemplateCreated),
     /// `LeadUpdated`, which is an Activity and so a Node too.
     LeadUpdated(LeadUpdated),
+    /// `LeadDuplicatesFound`, which is an Activity and so a Node too.
+    LeadDuplicatesFound(LeadDuplicatesFound),
     /// `CommentAdded`, which is an Activity and so a Node too.
     CommentAdded(CommentAdded),
     /// `CommentEdited`, which is an Activity and so a Node too.
@@ -111,6 +134,9 @@ pub(super) async fn find(ctx: &Context<'_>, id: &ID, field: &str) -> Result<Opti
         NodeType::LeadTemplate => {
             let own = load(ctx, TemplateId(id)).await?.filter(|found| found.company == viewer.company);
             own.map(|found| LeadTemplate(found).into())
+        }
+        NodeType::Workflow => {
+            service.workflow(viewer, WorkflowId(id)).await.reply(ctx)?.map(|found| Workflow(found).into())
         }
         NodeType::Activity => {
             let event = service.event(viewer, id.into()).await.reply(ctx)?;

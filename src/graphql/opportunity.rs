@@ -4,19 +4,20 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, Si
 use serde_json::{Map, Value, json};
 
 use super::{
+    action::LeadAction,
     company::{Member, Side, Stage, StageKind, patch, profile},
     error::Reply,
-    lead::{Lead, LeadAction, Money, MoneyInput},
+    lead::{Lead, Money, MoneyInput, object},
     load,
     loader::LeadOf,
     member,
     page::connection,
     parse_id,
-    scalars::{Date, DateTime},
+    scalars::{Date, DateTime, Json},
     service,
 };
 use crate::{
-    domain::{global_id::NodeType, id::OpportunityId, opportunity},
+    domain::{global_id::NodeType, id::OpportunityId, opportunity, workflow::engine::Fields},
     error::Error,
     service::opportunity::{OpportunityChange, OpportunityMove},
 };
@@ -61,9 +62,24 @@ impl Opportunity {
 
     /// Where it stands.
     async fn stage(&self, ctx: &Context<'_>) -> Result<Stage> {
-        let definition = service(ctx).definition(&self.0.workflow).reply(ctx)?;
+        let definition = service(ctx).definition(&self.0.workflow).await.reply(ctx)?;
         let stage = definition.stage(&self.0.stage).map(Stage::from);
         stage.ok_or_else(|| Error::internal("an opportunity in an unknown stage")).reply(ctx)
+    }
+
+    /// The town that the customer is in; null where nobody said.
+    async fn city(&self) -> Option<&str> {
+        self.0.city.as_deref()
+    }
+
+    /// How the matter stands at the customer's; null where nobody said.
+    async fn current_situation(&self) -> Option<&str> {
+        self.0.current_situation.as_deref()
+    }
+
+    /// The line of products or services that is sold; null where nobody said.
+    async fn selling_direction(&self) -> Option<&str> {
+        self.0.selling_direction.as_deref()
     }
 
     /// What it is worth; null where nobody said.
@@ -94,9 +110,11 @@ impl Opportunity {
 
     /// What the viewer may do with it now, each with the form that it needs.
     async fn available_actions(&self, ctx: &Context<'_>) -> Result<Vec<LeadAction>> {
-        let definition = service(ctx).definition(&self.0.workflow).reply(ctx)?;
+        let definition = service(ctx).definition(&self.0.workflow).await.reply(ctx)?;
         let actions = service(ctx).available_opportunity_actions(member(ctx)?, &self.0, &definition);
-        Ok(actions.into_iter().filter_map(|action| LeadAction::of(&definition, action)).collect())
+        let fields = Fields::Opportunity(&self.0);
+        let at = |_| Some(self.0.stage.as_str());
+        Ok(actions.into_iter().filter_map(|action| LeadAction::of(&definition, action, fields, at)).collect())
     }
 
     /// Counts the changes of this view, from 1: what `expectedVersion` is compared with.
@@ -141,6 +159,12 @@ pub struct OpportunityInput {
     pub close_date: Option<Date>,
     /// What it is about; the lead's description where absent.
     pub description: Option<String>,
+    /// The town that the customer is in; at most 100 characters.
+    pub city: Option<String>,
+    /// How the matter stands at the customer's; at most 2,000 characters.
+    pub current_situation: Option<String>,
+    /// The line of products or services that is sold; at most 100 characters.
+    pub selling_direction: Option<String>,
 }
 
 impl OpportunityInput {
@@ -152,6 +176,9 @@ impl OpportunityInput {
         put("value", self.value.map(|value| json!({ "amount": value.amount.0, "currency": value.currency.0 })));
         put("closeDate", self.close_date.map(|date| Value::String(date.0)));
         put("description", self.description.map(Value::String));
+        put("city", self.city.map(Value::String));
+        put("currentSituation", self.current_situation.map(Value::String));
+        put("sellingDirection", self.selling_direction.map(Value::String));
         Value::Object(form)
     }
 }
@@ -167,6 +194,14 @@ pub struct CreateOpportunityInput {
     pub close_date: Option<Date>,
     /// What it is about; at most 10,000 characters.
     pub description: Option<String>,
+    /// The town that the customer is in; at most 100 characters.
+    pub city: Option<String>,
+    /// How the matter stands at the customer's; at most 2,000 characters.
+    pub current_situation: Option<String>,
+    /// The line of products or services that is sold; at most 100 characters.
+    pub selling_direction: Option<String>,
+    /// The template's key; the company's default where absent.
+    pub template_key: Option<String>,
     /// Makes a repetition of this call safe: the same key with the same content gives the same opportunity.
     pub idempotency_key: Option<String>,
 }
@@ -191,6 +226,12 @@ pub struct UpdateOpportunityInput {
     pub value: MaybeUndefined<MoneyInput>,
     /// When it is expected to close.
     pub close_date: MaybeUndefined<Date>,
+    /// The town that the customer is in.
+    pub city: MaybeUndefined<String>,
+    /// How the matter stands at the customer's.
+    pub current_situation: MaybeUndefined<String>,
+    /// The line of products or services that is sold.
+    pub selling_direction: MaybeUndefined<String>,
     /// Who works it, of the viewer's company.
     pub responsible_id: MaybeUndefined<ID>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
@@ -228,6 +269,26 @@ pub struct MoveOpportunityPayload {
     pub opportunity: Opportunity,
 }
 
+/// Which action to take on an opportunity, with its form.
+#[derive(Clone, Debug, InputObject)]
+pub struct PerformOpportunityActionInput {
+    /// The opportunity.
+    pub opportunity_id: ID,
+    /// The action's key, as `availableActions` has it.
+    pub action: String,
+    /// The form: an object with the action's fields by key.
+    pub fields: Option<Json>,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
+}
+
+/// What came of an action.
+#[derive(SimpleObject)]
+pub struct PerformOpportunityActionPayload {
+    /// The opportunity as it now is.
+    pub opportunity: Opportunity,
+}
+
 /// Opportunities: mutations.
 #[derive(Default, Debug)]
 pub struct OpportunityMutation;
@@ -246,6 +307,10 @@ impl OpportunityMutation {
             value: input.value.map(Into::into),
             close_date: input.close_date.map(String::from),
             description: input.description,
+            city: input.city,
+            current_situation: input.current_situation,
+            selling_direction: input.selling_direction,
+            template_key: input.template_key,
             idempotency_key: input.idempotency_key,
         };
         let found = service(ctx).create_opportunity(member(ctx)?, &new).await.reply(ctx)?;
@@ -264,6 +329,9 @@ impl OpportunityMutation {
             description: patch(input.description),
             value: patch(input.value).map(Into::into),
             close_date: patch(input.close_date).map(String::from),
+            city: patch(input.city),
+            current_situation: patch(input.current_situation),
+            selling_direction: patch(input.selling_direction),
             responsible_id: patch(input.responsible_id).map(|id| id.0),
             expected_version: input.expected_version,
         };
@@ -287,6 +355,18 @@ impl OpportunityMutation {
         };
         let found = service(ctx).move_opportunity(member(ctx)?, id, &wish).await.reply(ctx)?;
         Ok(MoveOpportunityPayload { opportunity: Opportunity(found) })
+    }
+
+    /// Takes any action of the opportunity's workflow, with its form. Side: RECEIVER, the company that works it.
+    async fn perform_opportunity_action(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which opportunity, which action, and its form.")] input: PerformOpportunityActionInput,
+    ) -> Result<PerformOpportunityActionPayload> {
+        let id = opportunity_id(ctx, &input.opportunity_id)?;
+        let form = object(input.fields)?;
+        let done = service(ctx).perform_opportunity(member(ctx)?, id, &input.action, &form, input.expected_version);
+        Ok(PerformOpportunityActionPayload { opportunity: Opportunity(done.await.reply(ctx)?) })
     }
 }
 

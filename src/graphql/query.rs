@@ -6,10 +6,7 @@ use async_graphql::{Context, ID, Object, Result};
 
 use super::{
     activity::{self, ActivityConnection, ActivityFilter},
-    company::{
-        LeadTemplate, Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge,
-        profile,
-    },
+    company::{Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, profile},
     error::{Reply, written},
     lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, lead_at_hand, leads_at_hand},
     load,
@@ -18,13 +15,18 @@ use super::{
     node::{self, Node},
     opportunity::{Opportunity, OpportunityConnection, OpportunityEdge, OpportunityFilter},
     page::{connect, cost, request},
-    parse_id, service,
+    parse_id,
+    scalars::Json,
+    service,
     task::{Task, TaskConnection, TaskFilter},
+    template::LeadTemplate,
+    workflow::{self, Workflow, WorkflowFault},
 };
 use crate::{
     domain::{
         global_id::NodeType,
         id::{LeadId, MarketingListId, OpportunityId},
+        template,
         text::Rules,
         workflow::definition::Subject,
     },
@@ -247,10 +249,54 @@ impl Query {
         let found = service(ctx).templates(member(ctx)?).await.reply(ctx)?;
         Ok(found.into_iter().filter(|template| template.subject == Subject::Lead).map(LeadTemplate).collect())
     }
+
+    /// The templates that opportunities of the viewer's company start from.
+    async fn opportunity_templates(&self, ctx: &Context<'_>) -> Result<Vec<LeadTemplate>> {
+        let found = service(ctx).templates(member(ctx)?).await.reply(ctx)?;
+        let of_opportunities = |template: &template::Template| template.subject == Subject::Opportunity;
+        Ok(found.into_iter().filter(of_opportunities).map(LeadTemplate).collect())
+    }
+
+    /// The workflows that the viewer's company can use: those that are shipped, then the versions of its own by key, the
+    /// newest first. A company keeps at most 500 versions.
+    #[graphql(complexity = "5 + 10 * child_complexity")]
+    async fn workflows(&self, ctx: &Context<'_>) -> Result<Vec<Workflow>> {
+        workflow::query::all(ctx).await
+    }
+
+    /// The version of a workflow of that id; `NOT_FOUND` where there is none that the viewer's company can use.
+    async fn workflow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of the version.")] id: ID,
+    ) -> Result<Option<Workflow>> {
+        workflow::query::one(ctx, &id, "id").await.map(Some)
+    }
+
+    /// Every fault of a definition of a workflow, each with its place; empty for one that is sound. Nothing is kept.
+    #[graphql(complexity = "10 + child_complexity")]
+    async fn check_workflow(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The definition, in the format of `docs/workflow.schema.json`.")] definition: Json,
+    ) -> Result<Vec<WorkflowFault>> {
+        workflow::query::check(ctx, &definition)
+    }
+
+    /// A workflow as a Mermaid diagram: exactly one of id and definition.
+    #[graphql(complexity = 10)]
+    async fn workflow_diagram(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The id of a version that the viewer's company can use.")] id: Option<ID>,
+        #[graphql(desc = "A definition that need not be kept.")] definition: Option<Json>,
+    ) -> Result<String> {
+        workflow::query::draw(ctx, id, definition).await
+    }
 }
 
 fn lead_filter(ctx: &Context<'_>, filter: LeadFilter) -> Result<store::lead::LeadFilter> {
-    let by_stage = filter.stage.is_some() || filter.stage_kind.is_some();
+    let by_stage = filter.stage.is_some() || filter.stage_kind.is_some() || filter.status.is_some();
     let mut faults = Vec::new();
     let text = filter.text.as_deref();
     let text = text.and_then(|text| Rules::line(SEARCH_MAX).required(Some(text), "filter.text", &mut faults));
@@ -262,6 +308,7 @@ fn lead_filter(ctx: &Context<'_>, filter: LeadFilter) -> Result<store::lead::Lea
     Ok(store::lead::LeadFilter {
         stages: filter.stage,
         kinds: filter.stage_kind.map(|kinds| kinds.into_iter().map(Into::into).collect()),
+        statuses: filter.status,
         side: filter.side.map(Into::into),
         owner: optional_id(ctx, owner, NodeType::Member, "filter.ownerId")?.map(Into::into),
         template: optional_id(ctx, template, NodeType::LeadTemplate, "filter.templateId")?.map(Into::into),

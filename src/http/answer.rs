@@ -150,9 +150,14 @@ fn shorten(message: &mut String) {
 pub(super) fn server_error(fault: &Fault, id: RequestId) -> ServerError {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", fault.code.as_str());
-    for (name, value) in [("field", &fault.field), ("action", &fault.action), ("stage", &fault.stage)] {
+    for (name, value) in [
+        ("field", fault.field.as_deref()),
+        ("action", fault.action.as_deref()),
+        ("stage", fault.stage.as_deref()),
+        ("pointer", fault.pointer.as_deref()),
+    ] {
         if let Some(value) = value {
-            extensions.set(name, value.as_str());
+            extensions.set(name, value);
         }
     }
     if let Some(version) = fault.version {

@@ -15,9 +15,11 @@ const BATCH: u64 = 200;
 pub fn start(service: &Arc<Service>, expiry_interval: Duration) -> Vec<JoinHandle<()>> {
     let expiry = service.clone();
     let keys = service.clone();
+    let match_keys = service.clone();
     vec![
         tokio::spawn(every(expiry_interval, "expiry", move || expire(expiry.clone()))),
         tokio::spawn(every(Duration::from_hours(1), "idempotency keys", move || forget(keys.clone()))),
+        tokio::spawn(every(Duration::from_mins(1), "match keys", move || write_match_keys(match_keys.clone()))),
     ]
 }
 
@@ -51,6 +53,16 @@ async fn expire(service: Arc<Service>) -> Result<()> {
 async fn forget(service: Arc<Service>) -> Result<()> {
     if service.take_lease("idempotency keys").await? {
         service.forget_old_keys().await?;
+    }
+    Ok(())
+}
+
+/// Writes what leads are compared by for those that were there before, once; it goes on where it was interrupted.
+async fn write_match_keys(service: Arc<Service>) -> Result<()> {
+    while !service.match_keys_written().await? && service.take_lease("match keys").await? {
+        if service.write_match_keys(BATCH).await? {
+            tracing::info!("all leads can be compared");
+        }
     }
     Ok(())
 }

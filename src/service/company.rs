@@ -1,6 +1,6 @@
 //! Companies, partnerships and templates.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
@@ -12,33 +12,19 @@ use super::{
 use crate::{
     domain::{
         actor::{Member, Role},
-        company::{Company, Partnership, PartnershipState, Profile, is_slug},
+        company::{Company, Partnership, PartnershipState, Profile, StageMover, is_slug},
         duration::TimeLimit,
         event::{FieldChange, Happening},
-        id::{CompanyId, PartnershipId, TemplateId},
+        id::{CompanyId, PartnershipId},
         lead::WorkflowRef,
         page::{Page, PageRequest},
-        patch::Patch,
         template::Template,
         text,
-        workflow::{builtin, definition::Subject},
+        workflow::{builtin, definition::Limit},
     },
     error::{Error, ErrorCode, Fault, Result},
     store::{self, scope::Scope},
 };
-
-/// What a template's change asks for.
-#[derive(Clone, Debug, Default)]
-pub struct TemplateChange {
-    /// Its name for people.
-    pub name: Patch<String>,
-    /// The limit for the answer, an ISO 8601 duration; null for none.
-    pub answer_within: Patch<String>,
-    /// The limit for the conversion, an ISO 8601 duration; null for none.
-    pub convert_within: Patch<String>,
-    /// The version that the caller read.
-    pub expected_version: Option<i32>,
-}
 
 impl Service {
     /// Registers a company with its default templates. For the operator.
@@ -63,17 +49,23 @@ impl Service {
                 return Err(Error::new(ErrorCode::Duplicate, format!("There is a company {slug} already.")));
             }
             for definition in builtin::all() {
-                let lead = definition.subject == Subject::Lead;
+                let limit = |limit, text| -> Result<_> {
+                    let counts = definition.counts(limit);
+                    counts.then(|| TimeLimit::parse(text)).transpose().map_err(Error::internal)
+                };
                 let template = Template {
                     id: tx.fresh(),
                     company: company.id,
                     key: definition.key.clone(),
                     name: definition.name.clone(),
                     subject: definition.subject,
-                    workflow: WorkflowRef { key: definition.key.clone(), version: definition.version },
-                    answer_within: lead.then(|| TimeLimit::parse("P7D")).transpose().map_err(Error::internal)?,
-                    convert_within: lead.then(|| TimeLimit::parse("P30D")).transpose().map_err(Error::internal)?,
-                    is_default: true,
+                    workflow: WorkflowRef { owner: None, key: definition.key.clone(), version: definition.version },
+                    answer_within: limit(Limit::Answer, "P7D")?,
+                    convert_within: limit(Limit::Convert, "P30D")?,
+                    check_every: limit(Limit::Check, "P1M")?,
+                    required_fields: Vec::new(),
+                    defaults: BTreeMap::new(),
+                    is_default: matches!(definition.key.as_str(), builtin::SHARED_LEAD | builtin::OPPORTUNITY),
                     version: 1,
                 };
                 store::company::insert_template(tx.db(), &template, tx.now).await?;
@@ -157,6 +149,7 @@ impl Service {
                 state: PartnershipState::Invited,
                 version: 1,
                 created_at: tx.now,
+                stage_moved_by: StageMover::default(),
             };
             if !store::company::insert_partnership(tx.db(), &partnership).await? {
                 return Err(Fault::new(
@@ -241,61 +234,38 @@ impl Service {
         })
     }
 
-    /// The templates of the caller's company.
-    pub async fn templates(&self, member: &Member) -> Result<Vec<Template>> {
-        store::company::templates(self.db.read(), Scope::of(member)).await
-    }
-
-    /// Templates that are already known to be in the caller's sight.
-    pub async fn templates_by_ids(&self, ids: &[TemplateId]) -> Result<Vec<Template>> {
-        store::company::templates_by_ids(self.db.read(), ids).await
-    }
-
-    /// Changes a template's name and limits, for the leads that start from it later (mission A15).
+    /// Changes the settings of a partnership; they hold at once, for leads under way too (mission B3).
     ///
     /// # Errors
-    /// `FORBIDDEN` without ADMIN, `NOT_FOUND`, `INVALID_INPUT` for what is no ISO 8601 duration, `CONFLICT`.
-    pub async fn update_template(&self, member: &Member, id: TemplateId, change: &TemplateChange) -> Result<Template> {
+    /// `FORBIDDEN` without ADMIN and for the partner; `NOT_FOUND`; `CONFLICT`; `INVALID_TRANSITION` once it has ended.
+    pub async fn update_partnership_settings(
+        &self,
+        member: &Member,
+        id: PartnershipId,
+        stage_moved_by: Option<StageMover>,
+        expected_version: Option<i32>,
+    ) -> Result<Partnership> {
         transaction!(self, tx, {
-            let old = authorize::template(tx, member, id, "input.templateId").await?;
-            authorize::version("template", old.version, change.expected_version)?;
-            let mut faults = Vec::new();
-            let mut new = old.clone();
-            match &change.name {
-                Patch::Absent => {}
-                Patch::Null => faults.push(text::missing("input.name")),
-                Patch::Value(name) => {
-                    new.name = text::LINE.required(Some(name), "input.name", &mut faults).unwrap_or_default();
-                }
+            let old = authorize::partnership(tx, member, id, "input.partnershipId").await?;
+            if old.vendor != member.company {
+                return Err(Error::forbidden("The vendor sets how leads are shared in this partnership."));
             }
-            let mut limit = |patch: &Patch<String>, old: Option<TimeLimit>, field: &str| match patch {
-                Patch::Absent => old,
-                Patch::Null => None,
-                Patch::Value(text) => text::keep(TimeLimit::parse(text), field, &mut faults),
+            authorize::version("partnership", old.version, expected_version)?;
+            if old.state == PartnershipState::Ended {
+                let message = "The partnership is over: its settings stay as they are.";
+                return Err(Fault::new(ErrorCode::InvalidTransition, message).stage(old.state.as_str()).into());
+            }
+            let mover = stage_moved_by.unwrap_or(old.stage_moved_by);
+            let name = |mover: StageMover| Some(mover.as_str().to_owned());
+            let Some(change) = FieldChange::of("stageMovedBy", name(old.stage_moved_by), name(mover)) else {
+                return Ok(old.clone());
             };
-            new.answer_within = limit(&change.answer_within, old.answer_within.clone(), "input.answerWithin");
-            new.convert_within = limit(&change.convert_within, old.convert_within.clone(), "input.convertWithin");
-            if !faults.is_empty() {
-                return Err(faults.into());
+            let new = Partnership { stage_moved_by: mover, version: old.version + 1, ..old.clone() };
+            if !store::company::set_partnership_settings(tx.db(), &new, tx.now).await? {
+                return Err(authorize::conflict("partnership", old.version).into());
             }
-            let text = |limit: &Option<TimeLimit>| limit.as_ref().map(ToString::to_string);
-            let changes: Vec<_> = [
-                FieldChange::of("name", Some(old.name.clone()), Some(new.name.clone())),
-                FieldChange::of("answerWithin", text(&old.answer_within), text(&new.answer_within)),
-                FieldChange::of("convertWithin", text(&old.convert_within), text(&new.convert_within)),
-            ]
-            .into_iter()
-            .flatten()
-            .collect();
-            if changes.is_empty() {
-                return Ok(new);
-            }
-            new.version += 1;
-            if !store::company::update_template(tx.db(), Scope::of(member), &new, tx.now).await? {
-                return Err(authorize::conflict("template", old.version).into());
-            }
-            let happening = Happening::TemplateUpdated { changes };
-            tx.happened(vec![member.company], Some(member.id), None, Some(new.id.0), happening);
+            let happening = Happening::PartnershipSettingsChanged { changes: vec![change] };
+            tx.happened(vec![old.vendor, old.partner], Some(member.id), None, Some(old.id.0), happening);
             Ok(new)
         })
     }

@@ -1,40 +1,39 @@
 //! Leads: create, read, change, and move by the actions of their workflow.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+mod action;
+
 use super::{
     Service, Tx,
-    authorize::{self, Authorized, Purpose, WRITERS},
-    cursor,
+    authorize::{self, Purpose, WRITERS},
+    cursor, duplicate,
     member::Bearer,
-    opportunity::NewOpportunity,
     transaction,
 };
 use crate::{
     domain::{
         actor::{Member, Side},
-        company::{PartnershipState, Profile},
+        company::Profile,
         customer::{Customer, CustomerInput, CustomerPatch},
         duration::latest,
         event::{FieldChange, Happening},
         global_id::{self, NodeType},
-        id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId},
-        lead::{DESCRIPTION_MAX, LEAD_SOURCE_MAX, Lead, TITLE_MAX, WorkflowRef, number},
+        id::{LeadId, MemberId, OpportunityId, PartnershipId},
+        lead::{DESCRIPTION_MAX, Details, LEAD_SOURCE_MAX, Lead, TITLE_MAX, number},
         money::Money,
         page::{Page, PageRequest},
         patch::Patch,
+        qualification::{Qualification, QualificationPatch},
         reference::{ExternalReference, ExternalReferenceInput},
         template::Template,
         text::{self, Rules},
         workflow::{
-            builtin,
-            definition::{Action, Definition, Effect, Subject},
-            engine::{self, Caller, Change, Decision, Facts, Form},
+            definition::{Action, DateKey, Definition, Effect, StageKind, Subject},
+            engine,
         },
     },
     error::{Error, ErrorCode, Fault, Result},
@@ -46,6 +45,8 @@ use crate::{
         scope::Scope,
     },
 };
+pub(super) use action::own_member;
+use action::{caller, facts};
 
 /// Money as a caller gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct NewLead {
     pub customer: CustomerInput,
     /// What it may be worth.
     pub estimated_value: Option<MoneyInput>,
+    /// What the company knows of the customer's decision.
+    pub qualification: QualificationPatch,
     /// The template's key; the company's default where absent.
     pub template_key: Option<String>,
     /// Shared at once across this partnership, a global id.
@@ -100,6 +103,8 @@ pub struct LeadChange {
     pub customer: Patch<CustomerPatch>,
     /// What it may be worth.
     pub estimated_value: Patch<MoneyInput>,
+    /// What the company knows of the customer's decision.
+    pub qualification: Patch<QualificationPatch>,
     /// When the running counter ends; null stops it.
     pub expires_at: Patch<DateTime<Utc>>,
     /// Who works it on the caller's side, a global id.
@@ -128,6 +133,8 @@ pub enum Asked<'a> {
     Stage(&'a str),
     /// Whatever action passes the lead on from where it is.
     Share,
+    /// Whatever action has this effect.
+    Effect(Effect),
 }
 
 /// A call of an action.
@@ -155,13 +162,6 @@ pub struct Created {
 }
 
 impl Service {
-    /// The workflow that something runs on.
-    pub fn definition(&self, workflow: &WorkflowRef) -> Result<Arc<Definition>> {
-        builtin::builtin(&workflow.key, workflow.version).ok_or_else(|| {
-            Error::internal(format!("there is no workflow {} of version {}", workflow.key, workflow.version))
-        })
-    }
-
     /// A page of the caller's company's leads. Each is as of now.
     pub async fn leads(
         &self,
@@ -184,25 +184,32 @@ impl Service {
         };
         let now = self.now();
         let slice = store::lead::list(self.db().read(), Scope::of(member), filter, sort, &window, now).await?;
-        let edges = slice.items.into_iter().map(|lead| {
+        let mut edges = Vec::with_capacity(slice.items.len());
+        for lead in slice.items {
             let cursor = cursor::lead(member.company, sort, sort.key(&lead), lead.id.0);
-            Ok((cursor, self.as_of(lead, now)?))
-        });
-        let edges = edges.collect::<Result<Vec<_>>>()?;
+            edges.push((cursor, self.as_of(lead, now).await?));
+        }
         Ok(Page::new(edges, slice.more, window.last, window.after.is_some(), window.before.is_some()))
     }
 
     /// A lead of the caller's company, as of now.
     pub async fn lead(&self, member: &Member, id: LeadId) -> Result<Option<Lead>> {
         let lead = store::lead::find(self.db().read(), Scope::of(member), id).await?;
-        lead.map(|lead| self.as_of(lead, self.now())).transpose()
+        match lead {
+            Some(lead) => self.as_of(lead, self.now()).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Those of the leads that the caller's company sees, as of now.
     pub async fn leads_by_ids(&self, member: &Member, ids: &[LeadId]) -> Result<Vec<Lead>> {
         let now = self.now();
         let leads = store::lead::by_ids(self.db().read(), Scope::of(member), ids).await?;
-        leads.into_iter().map(|lead| self.as_of(lead, now)).collect()
+        let mut current = Vec::with_capacity(leads.len());
+        for lead in leads {
+            current.push(self.as_of(lead, now).await?);
+        }
+        Ok(current)
     }
 
     /// The lead that the caller's company sees as linked to each of the opportunities.
@@ -213,7 +220,11 @@ impl Service {
     ) -> Result<Vec<(OpportunityId, Lead)>> {
         let now = self.now();
         let leads = store::lead::by_opportunities(self.db().read(), Scope::of(member), ids).await?;
-        leads.into_iter().map(|(id, lead)| Ok((id, self.as_of(lead, now)?))).collect()
+        let mut current = Vec::with_capacity(leads.len());
+        for (id, lead) in leads {
+            current.push((id, self.as_of(lead, now).await?));
+        }
+        Ok(current)
     }
 
     /// The references of those leads in the caller's company's other systems.
@@ -222,13 +233,16 @@ impl Service {
     }
 
     /// The lead as it is for every caller now: expired when its limit has passed, recorded or not.
-    fn as_of(&self, mut lead: Lead, now: DateTime<Utc>) -> Result<Lead> {
+    async fn as_of(&self, mut lead: Lead, now: DateTime<Utc>) -> Result<Lead> {
         if lead.expired_by(now) {
-            let definition = self.definition(&lead.workflow)?;
-            let stage = engine::as_of(&definition, &facts(&lead), now);
-            lead.expired_at = lead.expires_at;
-            lead.stage.clone_from(&stage.key);
-            lead.stage_kind = stage.kind;
+            let definition = self.definition(&lead.workflow).await?;
+            let due = engine::due(&definition, &facts(&lead), now);
+            if let Some(stage) = due.and_then(|action| definition.stage(action.to.as_ref()?)) {
+                lead.put(stage);
+            }
+            if due.is_some_and(|action| action.effects.contains(&Effect::RecordDate { date: DateKey::Expired })) {
+                lead.expired_at = lead.expires_at;
+            }
             lead.expires_at = None;
         }
         Ok(lead)
@@ -240,6 +254,19 @@ impl Service {
             return Vec::new();
         }
         engine::available(definition, &facts(lead), caller(member, lead), self.now())
+    }
+
+    /// What the member could do with the lead now, were it not for fields of it that are empty, each with their paths.
+    pub fn blocked_actions<'d>(
+        &self,
+        member: &Member,
+        lead: &Lead,
+        definition: &'d Definition,
+    ) -> Vec<(&'d Action, Vec<&'d str>)> {
+        if lead.ended_at.is_some() {
+            return Vec::new();
+        }
+        engine::blocked(definition, &facts(lead), caller(member, lead), self.now())
     }
 
     /// Creates a lead, and shares it at once where a partnership is given.
@@ -259,16 +286,13 @@ impl Service {
         {
             let lead = store::lead::find(tx.db(), Scope::of(member), LeadId(earlier)).await?;
             let lead = lead.ok_or_else(|| Error::not_found("lead"))?;
-            return Ok(Created { lead: self.as_of(lead, tx.now)?, new: false });
+            return Ok(Created { lead: self.as_of(lead, tx.now).await?, new: false });
         }
         let template = self.lead_template(tx, member, new.template_key.as_deref()).await?;
-        let definition = self.definition(&template.workflow)?;
-        let initial = definition
-            .stage(&definition.initial)
-            .ok_or_else(|| Error::internal("a workflow without its initial stage"))?;
+        let definition = self.definition_in(tx, &template.workflow).await?;
         let serial = store::company::next_lead_number(tx.db(), member.company).await?;
         store::lead::insert(tx.db(), id, serial, member, tx.now).await?;
-        let source = Lead {
+        let mut source = Lead {
             id,
             company: member.company,
             side: Side::Source,
@@ -284,8 +308,10 @@ impl Service {
             lead_source: new.lead_source.clone(),
             customer: new.customer.clone(),
             value: new.value,
-            stage: initial.key.clone(),
-            stage_kind: initial.kind,
+            stage: String::new(),
+            stage_kind: StageKind::Open,
+            stage_locked: false,
+            status: None,
             owner: member.has(authorize::PEOPLE).then_some(member.id),
             active: true,
             archived: false,
@@ -303,7 +329,13 @@ impl Service {
             ended_at: None,
             created_at: tx.now,
             updated_at: tx.now,
+            details: None,
+            vendor: None,
+            stage_moved_by: None,
         };
+        source.set_details(Details { qualification: new.qualification.clone(), ..Details::default() });
+        source.begin(&definition);
+        template.complete(&mut source, "input")?;
         if let Some(reference) = &new.reference
             && store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await?.is_some()
         {
@@ -312,6 +344,7 @@ impl Service {
         tx.happened(vec![member.company], Some(member.id), Some(id), None, Happening::LeadCreated {});
         let Some(partnership) = new.partnership else {
             store::lead::add_view(tx.db(), &source).await?;
+            duplicate::tell(tx, &[&source]).await?;
             return Ok(Created { lead: source, new: true });
         };
         let old = Parties { mine: source, other: None };
@@ -322,15 +355,18 @@ impl Service {
             expires_at: new.expires_at,
             expected_version: None,
         };
-        let decision = decide(member, &old, &definition, &template, &call, tx.now)?;
-        let moved = self.carry_out(tx, Some(member), &old, &decision, &definition, call.prefix).await?;
+        let plan = Box::pin(self.plan(tx, member, &old, template, &call)).await?;
+        let moved = Box::pin(self.carry_out(tx, Some(member), &plan, call.prefix)).await?;
         // The lead has just come to be: its first version is the one that it is shared with.
         let source = Lead { version: 1, ..moved.mine };
-        begin_passing(tx, moved.passing.as_ref()).await?;
+        action::begin_passing(tx, moved.passing.as_ref()).await?;
         store::lead::add_view(tx.db(), &source).await?;
+        let mut added = vec![&source];
         if let Some(passing) = &moved.passing {
             store::lead::insert_view(tx.db(), &passing.view).await?;
+            added.push(&passing.view);
         }
+        duplicate::tell(tx, &added).await?;
         Ok(Created { lead: source, new: true })
     }
 
@@ -363,13 +399,16 @@ impl Service {
             let id = self.resolve(tx, member, key).await?;
             let loaded = authorize::lead(tx, member, id, "input.leadId", Purpose::Change(WRITERS)).await?;
             authorize::version("lead", loaded.mine.version, change.expected_version)?;
-            let loaded = self.settle(tx, loaded).await?;
+            let loaded = Box::pin(self.settle(tx, loaded)).await?;
             let content = !(change.title.is_absent()
                 && change.description.is_absent()
                 && change.lead_source.is_absent()
                 && change.customer.is_absent()
                 && change.estimated_value.is_absent()
                 && change.expires_at.is_absent());
+            if loaded.mine.side != Side::Source && !change.qualification.is_absent() {
+                return Err(Error::forbidden("Only the company that sourced the lead qualifies it."));
+            }
             if content && loaded.mine.side != Side::Source {
                 return Err(Error::forbidden(
                     "Only the company that sourced the lead changes its content; yours may set its own ownerId and \
@@ -393,11 +432,18 @@ impl Service {
             {
                 return Err(taken(reference).into());
             }
-            let changes = differences(&loaded.mine, &mine);
+            let changes = Lead::differences(&loaded.mine, &mine);
             if changes.is_empty() {
                 return Ok(mine);
             }
-            let (own, shared): (Vec<_>, Vec<_>) = changes.into_iter().partition(|change| change.field == "owner");
+            if mine.side == Side::Source {
+                let templates = store::company::templates_by_ids(tx.db(), &[mine.template]).await?;
+                for template in templates {
+                    template.still_complete(&loaded.mine, &mine, "input")?;
+                }
+            }
+            let own = |change: &FieldChange| change.field == "owner" || change.field.starts_with("qualification.");
+            let (own, shared): (Vec<_>, Vec<_>) = changes.into_iter().partition(own);
             mine.version += 1;
             mine.updated_at = tx.now;
             // What is only this side's does not show on the other's.
@@ -462,6 +508,14 @@ impl Service {
         }
         lead.value =
             change.estimated_value.clone().checked(lead.value, |value| value.validate("input.estimatedValue", faults));
+        if !change.qualification.is_absent() {
+            let mut details = lead.details().clone();
+            details.qualification = match &change.qualification {
+                Patch::Value(patch) => patch.apply(&details.qualification, "input.qualification", faults),
+                _ => Qualification::default(),
+            };
+            lead.set_details(details);
+        }
         match change.expires_at {
             Patch::Absent => {}
             _ if lead.expires_at.is_none() => {
@@ -503,176 +557,6 @@ impl Service {
         Ok(())
     }
 
-    /// Takes an action of the lead's workflow: every transition by a person comes through here.
-    ///
-    /// # Errors
-    /// `NOT_FOUND`, `FORBIDDEN`, `INVALID_TRANSITION`, `LEAD_EXPIRED`, `LEAD_INACTIVE`, `CONFLICT`, and the form's faults.
-    pub async fn perform(&self, member: &Member, id: LeadId, call: &ActionCall<'_>) -> Result<Lead> {
-        transaction!(self, tx, {
-            let loaded = authorize::lead(tx, member, id, "input.leadId", Purpose::Action).await?;
-            authorize::version("lead", loaded.mine.version, call.expected_version)
-                .map_err(|error| at_stage(error, &loaded.mine.stage))?;
-            let loaded = self.settle(tx, loaded).await?;
-            let definition = self.definition(&loaded.mine.workflow)?;
-            let template = store::company::templates_by_ids(tx.db(), &[loaded.mine.template]).await?;
-            let template = template.into_iter().next().ok_or_else(|| Error::internal("a lead without its template"))?;
-            let decision = decide(member, &loaded, &definition, &template, call, tx.now)?;
-            let moved = self.carry_out(tx, Some(member), &loaded, &decision, &definition, call.prefix).await?;
-            let lead = moved.mine.clone();
-            self.save(tx, loaded, moved).await?;
-            Ok(lead)
-        })
-    }
-
-    /// Works out what a decision makes of both views, and does what it entails besides: opportunities, events.
-    /// `prefix` is the path of the decision's form in the caller's input.
-    async fn carry_out(
-        &self,
-        tx: &mut Tx,
-        member: Option<&Member>,
-        old: &Parties,
-        decision: &Decision,
-        definition: &Definition,
-        prefix: &str,
-    ) -> Result<Moved> {
-        let now = tx.now;
-        let mut mine = old.mine.clone();
-        let mut other = old.other.clone();
-        let mut partnership = None;
-        let mut ends = false;
-        let mut opportunity = None;
-        each(&mut mine, &mut other, |view| {
-            view.stage.clone_from(&decision.to.key);
-            view.stage_kind = decision.to.kind;
-            view.version += 1;
-            view.updated_at = now;
-        });
-        for change in &decision.changes {
-            match change {
-                Change::Date(date, at) => each(&mut mine, &mut other, |view| view.record(*date, *at)),
-                Change::StartCounter(at, then) => {
-                    let to = definition.action(then).map(|action| action.to.clone());
-                    each(&mut mine, &mut other, |view| {
-                        view.expires_at = Some(*at);
-                        view.on_expiry = Some(then.clone());
-                        view.expires_to.clone_from(&to);
-                    });
-                }
-                Change::StopCounter => each(&mut mine, &mut other, stop_counter),
-                Change::Archived(archived) => each(&mut mine, &mut other, |view| view.archived = *archived),
-                Change::Reason(reason) => each(&mut mine, &mut other, |view| view.reason.clone_from(reason)),
-                Change::LinkOpportunity(id) => opportunity = Some(Deal::Existing(id)),
-                Change::CreateOpportunity(form) => opportunity = Some(Deal::New(form)),
-                Change::EndAssignment => ends = true,
-                Change::NewAssignment(id) => partnership = Some(id),
-                Change::Value(_) | Change::CloseDate(_) => {
-                    return Err(Error::internal("a lead's workflow changes an opportunity's value"));
-                }
-            }
-        }
-        if let (Some(deal), Some(member)) = (opportunity, member) {
-            let id = self.link(tx, member, &mine, other.as_ref(), deal, prefix).await?;
-            each(&mut mine, &mut other, |view| view.opportunity = Some(id));
-        }
-        if mine.side == Side::Receiver && mine.owner.is_none() {
-            mine.owner = member.map(|member| member.id);
-        }
-        let mut passing = None;
-        if let (Some(partnership), Some(member)) = (partnership, member) {
-            let new = self.receiver_of(tx, member, &old.mine, partnership, prefix).await?;
-            other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
-            mine.start_over();
-            mine.receiver = Some(new.receiver);
-            mine.partnership = Some(new.partnership);
-            mine.assignment = Some(new.assignment);
-            passing = Some(Passing {
-                view: Lead {
-                    company: new.receiver,
-                    side: Side::Receiver,
-                    owner: None,
-                    version: 1,
-                    created_at: now,
-                    ..mine.clone()
-                },
-                partnership: new.partnership,
-                assignment: new.assignment,
-            });
-        } else if ends {
-            mine.assignment = None;
-            if let Some(other) = &mut other {
-                other.ended_at = Some(now);
-            }
-        }
-        let reason = mine.reason.clone().filter(|_| decision.changes.iter().any(|c| matches!(c, Change::Reason(_))));
-        let mut audience = vec![mine.company];
-        if passing.is_none() {
-            audience.extend(other.as_ref().map(|other| other.company));
-        }
-        let happening = Happening::LeadStageChanged {
-            from: Some(decision.from.clone()),
-            to: decision.to.clone(),
-            action: decision.action.clone(),
-            reason,
-        };
-        let actor = member.map(|member| member.id);
-        tx.happened(audience, actor, Some(mine.id), None, happening);
-        if let Some(passing) = &passing {
-            let happening = Happening::LeadShared { partnership: passing.partnership };
-            tx.happened(vec![mine.company, passing.view.company], actor, Some(mine.id), None, happening);
-        }
-        Ok(Moved { mine, other, passing })
-    }
-
-    async fn save(&self, tx: &Tx, loaded: Authorized<Parties>, moved: Moved) -> Result<Authorized<Parties>> {
-        // The outcome belongs to the assignment that the decision found, not to one that it began.
-        let receiver = if loaded.mine.side == Side::Receiver { Some(&moved.mine) } else { moved.other.as_ref() };
-        if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
-            store::lead::update_assignment(tx.db(), assignment, receiver, tx.now).await?;
-        }
-        begin_passing(tx, moved.passing.as_ref()).await?;
-        let saved = authorize::save_lead(tx, loaded, &moved.mine, moved.other.as_ref()).await?;
-        if let Some(passing) = &moved.passing {
-            // The new receiver may have had the lead before, so that its earlier view has to be frozen by now.
-            store::lead::insert_view(tx.db(), &passing.view).await?;
-        }
-        Ok(saved)
-    }
-
-    /// Records the expiry of a lead whose limit has passed, before anything else is done to it.
-    pub(super) async fn settle(&self, tx: &mut Tx, loaded: Authorized<Parties>) -> Result<Authorized<Parties>> {
-        let lead = &loaded.mine;
-        let (true, Some(action)) = (lead.expired_by(tx.now), lead.on_expiry.as_deref()) else { return Ok(loaded) };
-        let definition = self.definition(&lead.workflow)?;
-        let form = Form { values: &Map::new(), prefix: "" };
-        let decision = engine::decide(&definition, &facts(lead), Caller::System, action, &form, tx.now)?;
-        let moved = self.carry_out(tx, None, &loaded, &decision, &definition, "").await?;
-        self.save(tx, loaded, moved).await
-    }
-
-    /// Records the expiry of up to `limit` leads whose limit has passed, the longest overdue first; returns how many.
-    pub async fn expire_due(&self, limit: u64) -> Result<u64> {
-        let mut expired = 0;
-        for (id, source) in store::lead::due(self.db().read(), self.now(), limit).await? {
-            match self.expire(id, source).await {
-                Ok(due) => expired += u64::from(due),
-                // One that can't be expired must not hold up the others.
-                Err(error) => tracing::error!(%error, lead = %id, "a lead's expiry can't be recorded"),
-            }
-        }
-        Ok(expired)
-    }
-
-    async fn expire(&self, id: LeadId, source: CompanyId) -> Result<bool> {
-        transaction!(self, tx, {
-            let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), id).await? else {
-                return Ok(false);
-            };
-            let due = loaded.mine.expired_by(tx.now);
-            self.settle(tx, loaded).await?;
-            Ok(due)
-        })
-    }
-
     async fn lead_template(&self, tx: &Tx, member: &Member, key: Option<&str>) -> Result<Template> {
         self.template_for(tx, member, Subject::Lead, key).await
     }
@@ -700,202 +584,6 @@ impl Service {
             }
         }
     }
-
-    /// Who a lead is passed to across a partnership of the caller's company.
-    async fn receiver_of(&self, tx: &Tx, member: &Member, lead: &Lead, id: &str, prefix: &str) -> Result<NewReceiver> {
-        let field = format!("{prefix}.partnershipId");
-        let mut faults = Vec::new();
-        let Some(id) = text_id(id, NodeType::Partnership, &field, &mut faults) else { return Err(faults.into()) };
-        let partnership = store::company::hold_partnership(tx.db(), Scope::of(member), PartnershipId(id)).await?;
-        let partnership =
-            partnership.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such partnership.").at(&field))?;
-        if partnership.state != PartnershipState::Active {
-            let message =
-                format!("This partnership is {}; leads are shared across an ACTIVE one.", partnership.state.as_str());
-            return Err(Fault::invalid(field, message).into());
-        }
-        let receiver = partnership.counterpart(member.company);
-        if lead.assignment.is_some() && lead.partnership == Some(partnership.id) {
-            return Err(
-                Fault::invalid(field, "The lead is with this partner already: pass it on to another one.").into()
-            );
-        }
-        Ok(NewReceiver { receiver, partnership: partnership.id, assignment: tx.fresh() })
-    }
-
-    /// Links the opportunity that a lead became, and shows it to the other side.
-    async fn link(
-        &self,
-        tx: &mut Tx,
-        member: &Member,
-        lead: &Lead,
-        other: Option<&Lead>,
-        deal: Deal<'_>,
-        prefix: &str,
-    ) -> Result<OpportunityId> {
-        let id = match deal {
-            Deal::New(form) => {
-                let mut faults = Vec::new();
-                let new = NewOpportunity::from_form(form, &format!("{prefix}.opportunity"), &mut faults);
-                if !faults.is_empty() {
-                    return Err(faults.into());
-                }
-                let new = NewOpportunity {
-                    name: new.name.or_else(|| Some(lead.title.clone())),
-                    value: new.value.or(lead.value),
-                    description: new.description.or_else(|| lead.description.clone()),
-                    ..new
-                };
-                let (id, heard) = (tx.fresh(), other.map(|other| other.company));
-                self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
-            }
-            Deal::Existing(id) => {
-                let field = format!("{prefix}.opportunityId");
-                let mut faults = Vec::new();
-                let Some(id) = text_id(id, NodeType::Opportunity, &field, &mut faults) else {
-                    return Err(faults.into());
-                };
-                let views = authorize::opportunity(tx, member, OpportunityId(id), &field).await?;
-                if views[0].side != Side::Receiver {
-                    return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
-                }
-                views[0].id
-            }
-        };
-        if let Some(other) = other {
-            self.show_opportunity(tx, member, id, other.company).await?;
-        }
-        Ok(id)
-    }
-}
-
-/// Asks the engine.
-fn decide(
-    member: &Member,
-    parties: &Parties,
-    definition: &Definition,
-    template: &Template,
-    call: &ActionCall<'_>,
-    now: DateTime<Utc>,
-) -> Result<Decision> {
-    let lead = &parties.mine;
-    let caller = caller(member, lead);
-    let facts = Facts {
-        answer_within: template.answer_within.as_ref(),
-        convert_within: template.convert_within.as_ref(),
-        expires_at_override: call.expires_at,
-        ..facts(lead)
-    };
-    let action = match call.asked {
-        Asked::Action(key) => key.to_owned(),
-        Asked::Stage(text) => {
-            let stage = engine::find_stage(definition, text).ok_or_else(|| {
-                let names: Vec<_> = definition.stages.iter().map(|stage| stage.key.as_str()).collect();
-                let message = format!("The workflow has no such stage; its stages are {}.", names.join(", "));
-                Fault::invalid(format!("{}.stage", call.prefix), message).stage(lead.stage.as_str())
-            })?;
-            engine::action_to(definition, &facts, stage, caller, now)?.key.clone()
-        }
-        Asked::Share => {
-            let stage = engine::as_of(definition, &facts, now);
-            let passes = || definition.actions.iter().filter(|action| action.effects.contains(&Effect::NewAssignment));
-            let found = passes().find(|action| action.from.contains(&stage.key)).or_else(|| passes().next_back());
-            let found = found.ok_or_else(|| {
-                Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are not shared.")
-                    .stage(lead.stage.as_str())
-            })?;
-            found.key.clone()
-        }
-    };
-    // What the form says of the owning input's other parts is no part of it.
-    let form = Form { values: &call.form, prefix: call.prefix };
-    Ok(engine::decide(definition, &facts, caller, &action, &form, now)?)
-}
-
-enum Deal<'a> {
-    Existing(&'a str),
-    New(&'a Map<String, Value>),
-}
-
-struct NewReceiver {
-    receiver: CompanyId,
-    partnership: PartnershipId,
-    assignment: AssignmentId,
-}
-
-/// What became of a lead: both views as they are to be saved, and a new receiver's, where it was passed on.
-struct Moved {
-    mine: Lead,
-    other: Option<Lead>,
-    passing: Option<Passing>,
-}
-
-struct Passing {
-    view: Lead,
-    partnership: PartnershipId,
-    assignment: AssignmentId,
-}
-
-/// Adds the assignment that a lead is passed on by, to which both views point.
-async fn begin_passing(tx: &Tx, passing: Option<&Passing>) -> Result<()> {
-    let Some(Passing { view, partnership, assignment }) = passing else { return Ok(()) };
-    store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
-}
-
-fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {
-    change(mine);
-    if let Some(other) = other {
-        change(other);
-    }
-}
-
-fn stop_counter(view: &mut Lead) {
-    view.expires_at = None;
-    view.on_expiry = None;
-    view.expires_to = None;
-}
-
-/// The earlier receiver's view as it stays when the lead is passed on: a lead that was still unanswered is withdrawn
-/// for it, and it hears of that; of an outcome of its own it has heard.
-fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition) -> Lead {
-    let mut frozen = earlier.clone();
-    // What had its outcome ended with that; when the lead was passed on later is not this receiver's to know.
-    frozen.ended_at = Some(earlier.updated_at);
-    let withdrawal = definition
-        .actions
-        .iter()
-        .find(|action| action.effects.contains(&Effect::EndAssignment) && action.from.contains(&earlier.stage));
-    let stages = withdrawal.and_then(|action| {
-        Some((action, definition.stage(&earlier.stage)?.clone(), definition.stage(&action.to)?.clone()))
-    });
-    if let Some((action, from, to)) = stages {
-        frozen.stage.clone_from(&to.key);
-        frozen.stage_kind = to.kind;
-        frozen.version += 1;
-        frozen.updated_at = tx.now;
-        frozen.ended_at = Some(tx.now);
-        let happening = Happening::LeadStageChanged { from: Some(from), to, action: action.key.clone(), reason: None };
-        tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
-    }
-    stop_counter(&mut frozen);
-    frozen
-}
-
-/// What the engine needs to know of a lead; without the template's limits, which only a decision needs.
-fn facts(lead: &Lead) -> Facts<'_> {
-    Facts {
-        stage: &lead.stage,
-        expires_at: lead.expires_at,
-        on_expiry: lead.on_expiry.as_deref(),
-        active: lead.active,
-        answer_within: None,
-        convert_within: None,
-        expires_at_override: None,
-    }
-}
-
-fn caller<'a>(member: &'a Member, lead: &Lead) -> Caller<'a> {
-    Caller::Member { side: lead.side, roles: &member.roles, owner: lead.owner == Some(member.id) }
 }
 
 /// The form of an action that passes a lead on.
@@ -922,41 +610,6 @@ fn taken(reference: &ExternalReference) -> Fault {
         reference.system
     );
     Fault::new(ErrorCode::Duplicate, message).at("input.externalReference")
-}
-
-/// What changed between two states of a lead, field by field.
-fn differences(old: &Lead, new: &Lead) -> Vec<FieldChange> {
-    type Read = fn(&Lead) -> Option<String>;
-    const FIELDS: &[(&str, Read)] = &[
-        ("title", |l| Some(l.title.clone())),
-        ("description", |l| l.description.clone()),
-        ("leadSource", |l| l.lead_source.clone()),
-        ("estimatedValue", |l| l.value.map(|value| format!("{value} {}", value.currency()))),
-        ("expiresAt", |l| l.expires_at.map(|at| at.to_rfc3339_opts(chrono::SecondsFormat::Millis, true))),
-        ("owner", |l| l.owner.map(|id| global_id::encode(NodeType::Member, id.0))),
-    ];
-    type ReadCustomer = fn(&Customer) -> Option<String>;
-    const CUSTOMER: &[(&str, ReadCustomer)] = &[
-        ("customer.company", |c| Some(c.company.clone())),
-        ("customer.website", |c| c.website.clone()),
-        ("customer.industry", |c| c.industry.clone()),
-        ("customer.employees", |c| c.employees.map(|n| n.to_string())),
-        ("customer.address.street", |c| c.address.street.clone()),
-        ("customer.address.city", |c| c.address.city.clone()),
-        ("customer.address.region", |c| c.address.region.clone()),
-        ("customer.address.postalCode", |c| c.address.postal_code.clone()),
-        ("customer.address.country", |c| c.address.country.clone()),
-        ("customer.contact.firstName", |c| c.contact.first_name.clone()),
-        ("customer.contact.lastName", |c| c.contact.last_name.clone()),
-        ("customer.contact.jobTitle", |c| c.contact.job_title.clone()),
-        ("customer.contact.email", |c| c.contact.email.clone()),
-        ("customer.contact.phoneAsTyped", |c| c.contact.phone.as_ref().map(|phone| phone.typed.clone())),
-        ("customer.contact.phone", |c| c.contact.phone.as_ref().map(|phone| phone.e164.clone())),
-    ];
-    let own = FIELDS.iter().filter_map(|(field, read)| FieldChange::of(field, read(old), read(new)));
-    let customer =
-        CUSTOMER.iter().filter_map(|(field, read)| FieldChange::of(field, read(&old.customer), read(&new.customer)));
-    own.chain(customer).collect()
 }
 
 /// A digest of a call's content, by which a repetition is told from another call with the same key.
@@ -1003,6 +656,7 @@ struct Checked {
     lead_source: Option<String>,
     customer: Customer,
     value: Option<Money>,
+    qualification: Qualification,
     template_key: Option<String>,
     partnership: Option<PartnershipId>,
     expires_at: Option<DateTime<Utc>>,
@@ -1023,6 +677,7 @@ impl Checked {
             Rules::line(LEAD_SOURCE_MAX).optional(new.lead_source.as_deref(), "input.leadSource", &mut faults);
         let customer = new.customer.validate("input.customer", &mut faults);
         let value = new.estimated_value.as_ref().and_then(|value| value.validate("input.estimatedValue", &mut faults));
+        let qualification = new.qualification.apply(&Qualification::default(), "input.qualification", &mut faults);
         let reference =
             new.external_reference.and_then(|reference| reference.validate("input.externalReference", &mut faults));
         let partnership = new
@@ -1047,6 +702,7 @@ impl Checked {
             lead_source,
             customer,
             value,
+            qualification,
             template_key,
             partnership,
             expires_at,

@@ -17,6 +17,8 @@ use crate::{
         event::Happening,
         id::{CompanyId, EventId, LeadId, MemberId},
         ids::IdSource,
+        lead::WorkflowRef,
+        workflow::definition::Definition,
     },
     error::{Error, ErrorCode, Result},
     store::{
@@ -31,12 +33,15 @@ mod authorize;
 pub mod comment;
 pub mod company;
 pub mod cursor;
+mod duplicate;
 pub mod lead;
 pub mod marketing_list;
 pub mod member;
 pub mod opportunity;
 pub mod task;
+pub mod template;
 pub mod upkeep;
+pub mod workflow;
 
 /// Hears, after each commit, that companies' logs have moved. It only says 'look'; the log is the truth.
 pub trait Bus: Send + Sync + fmt::Debug {
@@ -56,6 +61,7 @@ pub struct Service {
     cursors: cursor::Cursors,
     companies: Cache<CompanyId, Arc<Company>>,
     members: Cache<(String, String), Arc<member::Known>>,
+    definitions: Cache<WorkflowRef, Arc<Definition>>,
 }
 
 impl Service {
@@ -78,6 +84,7 @@ impl Service {
             cursors: cursor::Cursors::new(key),
             companies: Cache::new(10_000),
             members: Cache::new(50_000),
+            definitions: Cache::new(10_000),
         })
     }
 

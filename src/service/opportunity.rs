@@ -7,28 +7,27 @@ use super::{
     Service, Tx,
     authorize::{self, PEOPLE},
     cursor::List,
-    lead::{MoneyInput, claim, fingerprint, idempotency, text_id},
+    lead::{MoneyInput, claim, fingerprint, idempotency, own_member},
     transaction,
 };
 use crate::{
     domain::{
         actor::{Member, Side},
         duration::parse_day,
-        event::{FieldChange, Happening},
-        global_id::{self, NodeType},
+        event::Happening,
         id::{CompanyId, LeadId, MemberId, OpportunityId},
         lead::DESCRIPTION_MAX,
         money::Money,
-        opportunity::{NAME_MAX, Opportunity},
+        opportunity::{LINE_MAX, NAME_MAX, Opportunity, SITUATION_MAX},
         page::{Page, PageRequest},
         patch::Patch,
         text::{self, Rules},
         workflow::{
-            definition::{Action, Definition, Subject},
-            engine::{self, Caller, Change, Facts, Form},
+            definition::{Action, Definition, Subject, TrackKey},
+            engine::{self, Caller, Change, Decision, Facts, FieldValue, Fields, Form, Limits},
         },
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, Fault, Result},
     store::{self, opportunity::OpportunityFilter, scope::Scope},
 };
 
@@ -43,6 +42,18 @@ pub struct NewOpportunity {
     pub close_date: Option<NaiveDate>,
     /// What it is about.
     pub description: Option<String>,
+    /// The town that the customer is in.
+    pub city: Option<String>,
+    /// How the matter stands at the customer's.
+    pub current_situation: Option<String>,
+    /// The line of products or services that is sold.
+    pub selling_direction: Option<String>,
+    /// The template's key; the company's default where absent.
+    pub template_key: Option<String>,
+    /// Who works it; who creates it, where absent.
+    pub responsible: Option<MemberId>,
+    /// The same as the caller gave it, not looked up yet.
+    pub(super) responsible_as_given: Option<String>,
 }
 
 /// An opportunity as a caller gives it.
@@ -56,6 +67,14 @@ pub struct OpportunityInput {
     pub close_date: Option<String>,
     /// What it is about.
     pub description: Option<String>,
+    /// The town that the customer is in.
+    pub city: Option<String>,
+    /// How the matter stands at the customer's.
+    pub current_situation: Option<String>,
+    /// The line of products or services that is sold.
+    pub selling_direction: Option<String>,
+    /// The template's key; the company's default where absent.
+    pub template_key: Option<String>,
     /// Makes a repetition of the call safe.
     pub idempotency_key: Option<String>,
 }
@@ -71,6 +90,12 @@ pub struct OpportunityChange {
     pub value: Patch<MoneyInput>,
     /// When it is expected to close, ISO 8601.
     pub close_date: Patch<String>,
+    /// The town that the customer is in.
+    pub city: Patch<String>,
+    /// How the matter stands at the customer's.
+    pub current_situation: Patch<String>,
+    /// The line of products or services that is sold.
+    pub selling_direction: Patch<String>,
     /// Who works it, a global id.
     pub responsible_id: Patch<String>,
     /// The version that the caller read.
@@ -104,7 +129,39 @@ impl NewOpportunity {
                 &at("description"),
                 faults,
             ),
+            city: Rules::line(LINE_MAX).optional(input.city.as_deref(), &at("city"), faults),
+            current_situation: Rules::lines(SITUATION_MAX).optional(
+                input.current_situation.as_deref(),
+                &at("currentSituation"),
+                faults,
+            ),
+            selling_direction: Rules::line(LINE_MAX).optional(
+                input.selling_direction.as_deref(),
+                &at("sellingDirection"),
+                faults,
+            ),
+            template_key: input.template_key.clone(),
+            ..Self::default()
         }
+    }
+
+    /// From the form of an action that creates one (missions C6, C8), as the engine has read it.
+    pub(super) fn from_decision(form: &[(String, FieldValue)]) -> Self {
+        let mut new = Self::default();
+        for (key, value) in form {
+            match (key.as_str(), value) {
+                ("name", FieldValue::Text(text)) => new.name = Some(text.clone()),
+                ("responsible", FieldValue::Id(id)) => new.responsible_as_given = Some(id.clone()),
+                ("city", FieldValue::Text(text)) => new.city = Some(text.clone()),
+                ("currentSituation", FieldValue::Text(text)) => new.current_situation = Some(text.clone()),
+                ("estimatedRevenue", FieldValue::Money(money)) => new.value = Some(*money),
+                ("estimatedCloseDate", FieldValue::Date(date)) => new.close_date = Some(*date),
+                ("sellingDirection", FieldValue::Text(text)) => new.selling_direction = Some(text.clone()),
+                ("description", FieldValue::Text(text)) => new.description = Some(text.clone()),
+                _ => {}
+            }
+        }
+        new
     }
 
     /// From the form of an action: an object as `OpportunityInput`.
@@ -116,17 +173,24 @@ impl NewOpportunity {
                 ("name", Value::String(text)) => (&mut input.name, text),
                 ("closeDate", Value::String(text)) => (&mut input.close_date, text),
                 ("description", Value::String(text)) => (&mut input.description, text),
+                ("city", Value::String(text)) => (&mut input.city, text),
+                ("currentSituation", Value::String(text)) => (&mut input.current_situation, text),
+                ("sellingDirection", Value::String(text)) => (&mut input.selling_direction, text),
                 ("value", Value::Object(money)) => {
                     let part = |key: &str| money.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
                     input.value = Some(MoneyInput { amount: part("amount"), currency: part("currency") });
                     continue;
                 }
-                ("name" | "closeDate" | "description" | "value", _) => {
+                (
+                    "name" | "closeDate" | "description" | "value" | "city" | "currentSituation" | "sellingDirection",
+                    _,
+                ) => {
                     faults.push(Fault::invalid(format!("{prefix}.{key}"), format!("{key} has the wrong type.")));
                     continue;
                 }
                 _ => {
-                    let message = "An opportunity's form has name, value, closeDate and description.";
+                    let message = "An opportunity's form has name, value, closeDate, description, city, currentSituation \
+                                   and sellingDirection.";
                     faults.push(Fault::invalid(format!("{prefix}.{}", text::excerpt(key)), message));
                     continue;
                 }
@@ -209,10 +273,10 @@ impl Service {
         new: NewOpportunity,
         lead: Option<(LeadId, Option<CompanyId>)>,
     ) -> Result<Opportunity> {
-        let template = self.template_for(tx, member, Subject::Opportunity, None).await?;
-        let definition = self.definition(&template.workflow)?;
+        let template = self.template_for(tx, member, Subject::Opportunity, new.template_key.as_deref()).await?;
+        let definition = self.definition_in(tx, &template.workflow).await?;
         let initial = definition
-            .stage(&definition.initial)
+            .initial(TrackKey::Stage)
             .ok_or_else(|| Error::internal("a workflow without its initial stage"))?;
         let opportunity = Opportunity {
             id,
@@ -222,11 +286,14 @@ impl Service {
             workflow: template.workflow,
             name: new.name.unwrap_or_default(),
             description: new.description,
+            city: new.city,
+            current_situation: new.current_situation,
+            selling_direction: new.selling_direction,
             value: new.value,
             close_date: new.close_date,
             stage: initial.key.clone(),
             stage_kind: initial.kind,
-            responsible: Some(member.id),
+            responsible: new.responsible.or(Some(member.id)),
             reason: None,
             closed_at: None,
             version: 1,
@@ -284,6 +351,14 @@ impl Service {
             new.description = change.description.clone().checked(new.description, |text| {
                 Rules::lines(DESCRIPTION_MAX).optional(Some(&text), "input.description", &mut faults)
             });
+            let mut line = |patch: &Patch<String>, old: Option<String>, rules: Rules, field: &str| {
+                patch.clone().checked(old, |text| rules.optional(Some(&text), field, &mut faults))
+            };
+            new.city = line(&change.city, new.city, Rules::line(LINE_MAX), "input.city");
+            let (situation, rules) = (new.current_situation.take(), Rules::lines(SITUATION_MAX));
+            new.current_situation = line(&change.current_situation, situation, rules, "input.currentSituation");
+            let (direction, rules) = (new.selling_direction.take(), Rules::line(LINE_MAX));
+            new.selling_direction = line(&change.selling_direction, direction, rules, "input.sellingDirection");
             new.value = change.value.clone().checked(new.value, |value| value.validate("input.value", &mut faults));
             new.close_date = change
                 .close_date
@@ -292,23 +367,16 @@ impl Service {
             match &change.responsible_id {
                 Patch::Absent => {}
                 Patch::Null => new.responsible = None,
-                Patch::Value(id) => {
-                    if let Some(id) = text_id(id, NodeType::Member, "input.responsibleId", &mut faults) {
-                        let found = store::company::members_by_ids(tx.db(), &[MemberId(id)]).await?;
-                        match found.into_iter().find(|profile| profile.company == member.company) {
-                            Some(profile) => new.responsible = Some(profile.id),
-                            None => faults.push(
-                                Fault::new(ErrorCode::NotFound, "Your company has no such member.")
-                                    .at("input.responsibleId"),
-                            ),
-                        }
-                    }
-                }
+                Patch::Value(id) => match own_member(tx, member.company, id, "input.responsibleId").await {
+                    Ok(id) => new.responsible = Some(id),
+                    Err(Error::Faults(more)) => faults.extend(more),
+                    Err(error) => return Err(error),
+                },
             }
             if !faults.is_empty() {
                 return Err(faults.into());
             }
-            let changes = differences(old, &new);
+            let changes = Opportunity::differences(old, &new);
             if changes.is_empty() {
                 return Ok(new);
             }
@@ -331,7 +399,7 @@ impl Service {
             let loaded = authorize::opportunity(tx, member, id, "input.opportunityId").await?;
             let old = &loaded[0];
             authorize::version("opportunity", old.version, wish.expected_version)?;
-            let definition = self.definition(&old.workflow)?;
+            let definition = self.definition_in(tx, &old.workflow).await?;
             let (facts, caller) = (facts(old), caller(member, old));
             let stage = engine::find_stage(&definition, &wish.stage).ok_or_else(|| {
                 let keys: Vec<_> = definition.stages.iter().map(|stage| stage.key.as_str()).collect();
@@ -367,29 +435,64 @@ impl Service {
             if !faults.is_empty() {
                 return Err(faults.into());
             }
-            new.stage.clone_from(&decision.to.key);
-            new.stage_kind = decision.to.kind;
-            new.closed_at = decision.to.terminal.then_some(tx.now);
-            let mut reason = None;
-            for change in &decision.changes {
-                match change {
-                    Change::Value(value) => new.value = Some(*value),
-                    Change::CloseDate(date) => new.close_date = Some(*date),
-                    Change::Reason(text) => {
-                        new.reason.clone_from(text);
-                        reason.clone_from(text);
-                    }
-                    _ => return Err(Error::internal("an opportunity's workflow changes a lead")),
-                }
-            }
-            let happening = Happening::OpportunityStageChanged {
-                from: decision.from,
-                to: decision.to,
-                action: decision.action,
-                reason,
-            };
-            self.save_opportunity(tx, member, &loaded, new, happening).await
+            self.carry_out_opportunity(tx, member, &loaded, new, decision).await
         })
+    }
+
+    /// Takes an action of the opportunity's workflow, with its form.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `INVALID_TRANSITION`, `CONFLICT`, and the form's faults.
+    pub async fn perform_opportunity(
+        &self,
+        member: &Member,
+        id: OpportunityId,
+        action: &str,
+        form: &Map<String, Value>,
+        expected_version: Option<i32>,
+    ) -> Result<Opportunity> {
+        transaction!(self, tx, {
+            let loaded = authorize::opportunity(tx, member, id, "input.opportunityId").await?;
+            let old = &loaded[0];
+            authorize::version("opportunity", old.version, expected_version)?;
+            let definition = self.definition_in(tx, &old.workflow).await?;
+            let form = Form { values: form, prefix: "input.fields" };
+            let decision = engine::decide(&definition, &facts(old), caller(member, old), action, &form, tx.now)?;
+            let new = old.clone();
+            self.carry_out_opportunity(tx, member, &loaded, new, decision).await
+        })
+    }
+
+    async fn carry_out_opportunity(
+        &self,
+        tx: &mut Tx,
+        member: &Member,
+        loaded: &authorize::Authorized<Vec<Opportunity>>,
+        mut new: Opportunity,
+        decision: Decision,
+    ) -> Result<Opportunity> {
+        new.stage.clone_from(&decision.to.key);
+        new.stage_kind = decision.to.kind;
+        new.closed_at = decision.to.terminal.then_some(tx.now);
+        let mut reason = None;
+        for change in &decision.changes {
+            match change {
+                Change::Value(value) => new.value = Some(*value),
+                Change::CloseDate(date) => new.close_date = Some(*date),
+                Change::Reason(text) => {
+                    new.reason.clone_from(text);
+                    reason.clone_from(text);
+                }
+                _ => return Err(Error::internal("an opportunity's workflow changes a lead")),
+            }
+        }
+        let happening = Happening::OpportunityStageChanged {
+            from: decision.from,
+            to: decision.to,
+            action: decision.action,
+            reason,
+        };
+        self.save_opportunity(tx, member, loaded, new, happening).await
     }
 
     /// Saves a changed opportunity in every view that is live, and tells those who see it, lead by lead.
@@ -437,27 +540,23 @@ impl Service {
 fn facts(opportunity: &Opportunity) -> Facts<'_> {
     Facts {
         stage: &opportunity.stage,
+        status: None,
+        stage_locked: false,
         expires_at: None::<DateTime<Utc>>,
         on_expiry: None,
         active: true,
-        answer_within: None,
-        convert_within: None,
+        limits: Limits::default(),
+        fields: Fields::Opportunity(opportunity),
         expires_at_override: None,
     }
 }
 
 fn caller<'a>(member: &'a Member, opportunity: &Opportunity) -> Caller<'a> {
-    Caller::Member { side: opportunity.side, roles: &member.roles, owner: opportunity.responsible == Some(member.id) }
-}
-
-fn differences(old: &Opportunity, new: &Opportunity) -> Vec<FieldChange> {
-    type Read = fn(&Opportunity) -> Option<String>;
-    const FIELDS: &[(&str, Read)] = &[
-        ("name", |o| Some(o.name.clone())),
-        ("description", |o| o.description.clone()),
-        ("value", |o| o.value.map(|value| format!("{value} {}", value.currency()))),
-        ("closeDate", |o| o.close_date.map(|date| date.to_string())),
-        ("responsible", |o| o.responsible.map(|id| global_id::encode(NodeType::Member, id.0))),
-    ];
-    FIELDS.iter().filter_map(|(field, read)| FieldChange::of(field, read(old), read(new))).collect()
+    Caller::Member {
+        side: opportunity.side,
+        vendor: None,
+        moves_stage: false,
+        roles: &member.roles,
+        owner: opportunity.responsible == Some(member.id),
+    }
 }

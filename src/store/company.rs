@@ -18,7 +18,7 @@ use super::{
 use crate::{
     domain::{
         actor::Role,
-        company::{Company, Partnership, PartnershipState, Profile},
+        company::{Company, Partnership, PartnershipState, Profile, StageMover},
         duration::TimeLimit,
         id::{CompanyId, MemberId, PartnershipId, TemplateId},
         lead::WorkflowRef,
@@ -216,6 +216,8 @@ fn partnership_of(row: &partnership::Model) -> Result<Partnership> {
         state: PartnershipState::parse(&row.state).ok_or_else(|| unknown("partnership state", &row.state))?,
         version: row.version,
         created_at: row.created_at,
+        stage_moved_by: StageMover::parse(&row.stage_moved_by)
+            .ok_or_else(|| unknown("stage mover", &row.stage_moved_by))?,
     })
 }
 
@@ -290,6 +292,7 @@ pub async fn insert_partnership(db: &impl ConnectionTrait, new: &Partnership) ->
         version: Set(new.version),
         created_at: Set(new.created_at),
         updated_at: Set(new.created_at),
+        stage_moved_by: Set(new.stage_moved_by.as_str().to_owned()),
     };
     let added = partnership::Entity::insert(row)
         .on_conflict(OnConflict::new().do_nothing().to_owned())
@@ -316,6 +319,37 @@ pub async fn set_partnership_state(
     Ok(done.rows_affected == 1)
 }
 
+/// Writes a partnership's settings; `false` where its version is no longer the one before `new`'s.
+pub async fn set_partnership_settings(
+    db: &impl ConnectionTrait,
+    new: &Partnership,
+    now: DateTime<Utc>,
+) -> Result<bool> {
+    let done = partnership::Entity::update_many()
+        .col_expr(partnership::Column::StageMovedBy, Expr::value(new.stage_moved_by.as_str()))
+        .col_expr(partnership::Column::Version, Expr::value(new.version))
+        .col_expr(partnership::Column::UpdatedAt, Expr::value(now))
+        .filter(partnership::Column::Id.eq(new.id.0))
+        .filter(partnership::Column::Version.eq(new.version - 1))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// A document that is kept only where there is something in it.
+fn document<T: serde::de::DeserializeOwned + Default>(json: Option<serde_json::Value>) -> Result<T> {
+    json.map_or_else(|| Ok(T::default()), |json| serde_json::from_value(json).map_err(Error::internal))
+}
+
+fn fields_of(template: &Template) -> Option<serde_json::Value> {
+    (!template.required_fields.is_empty()).then(|| template.required_fields.clone().into())
+}
+
+fn defaults_of(template: &Template) -> Option<serde_json::Value> {
+    (!template.defaults.is_empty())
+        .then(|| template.defaults.iter().map(|(path, value)| (path.clone(), value.clone())).collect())
+}
+
 fn template_of(row: template::Model) -> Result<Template> {
     let limit = |text: Option<String>| {
         text.map(|text| TimeLimit::parse(&text).map_err(|_| unknown("time limit", &text))).transpose()
@@ -330,42 +364,81 @@ fn template_of(row: template::Model) -> Result<Template> {
             "OPPORTUNITY" => Subject::Opportunity,
             other => return Err(unknown("template subject", other)),
         },
-        workflow: WorkflowRef { key: row.workflow_key, version: row.workflow_version },
+        workflow: WorkflowRef {
+            owner: row.workflow_owner.map(CompanyId),
+            key: row.workflow_key,
+            version: row.workflow_version,
+        },
         answer_within: limit(row.answer_within)?,
         convert_within: limit(row.convert_within)?,
+        check_every: limit(row.check_every)?,
+        required_fields: document(row.required_fields)?,
+        defaults: document(row.defaults)?,
         is_default: row.is_default,
         version: row.version,
     })
 }
 
-/// Adds a template.
-pub async fn insert_template(db: &impl ConnectionTrait, new: &Template, now: DateTime<Utc>) -> Result<()> {
+/// Lets no template of the company be the one that is taken where none is named.
+pub async fn unset_default_template(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    subject: Subject,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    use template::Column as C;
+    template::Entity::update_many()
+        .col_expr(C::IsDefault, Expr::value(false))
+        .col_expr(C::Version, Expr::col(C::Version).add(1))
+        .col_expr(C::UpdatedAt, Expr::value(now))
+        .filter(C::CompanyId.eq(scope.company().0))
+        .filter(C::Subject.eq(subject_name(subject)))
+        .filter(C::IsDefault.eq(true))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+const fn subject_name(subject: Subject) -> &'static str {
+    match subject {
+        Subject::Lead => "LEAD",
+        Subject::Opportunity => "OPPORTUNITY",
+    }
+}
+
+/// Adds a template; `false` where the company has one with that key.
+pub async fn insert_template(db: &impl ConnectionTrait, new: &Template, now: DateTime<Utc>) -> Result<bool> {
     let row = template::ActiveModel {
         id: Set(new.id.0),
         company_id: Set(new.company.0),
         key: Set(new.key.clone()),
         name: Set(new.name.clone()),
-        subject: Set(match new.subject {
-            Subject::Lead => "LEAD".to_owned(),
-            Subject::Opportunity => "OPPORTUNITY".to_owned(),
-        }),
+        subject: Set(subject_name(new.subject).to_owned()),
+        workflow_owner: Set(new.workflow.owner.map(|id| id.0)),
         workflow_key: Set(new.workflow.key.clone()),
         workflow_version: Set(new.workflow.version),
         answer_within: Set(new.answer_within.as_ref().map(ToString::to_string)),
         convert_within: Set(new.convert_within.as_ref().map(ToString::to_string)),
+        check_every: Set(new.check_every.as_ref().map(ToString::to_string)),
+        required_fields: Set(fields_of(new)),
+        defaults: Set(defaults_of(new)),
         is_default: Set(new.is_default),
         version: Set(new.version),
         created_at: Set(now),
         updated_at: Set(now),
     };
-    template::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    let added = template::Entity::insert(row)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await?;
+    Ok(added > 0)
 }
 
-/// The company's templates, by key.
+/// The company's templates: those that are taken where none is named, then the others by key.
 pub async fn templates(db: &impl ConnectionTrait, scope: Scope) -> Result<Vec<Template>> {
     template::Entity::find()
         .filter(template::Column::CompanyId.eq(scope.company().0))
+        .order_by_desc(template::Column::IsDefault)
         .order_by_asc(template::Column::Key)
         .all(db)
         .await?
@@ -398,6 +471,13 @@ pub async fn update_template(
         .col_expr(C::Name, Expr::value(new.name.clone()))
         .col_expr(C::AnswerWithin, Expr::value(new.answer_within.as_ref().map(ToString::to_string)))
         .col_expr(C::ConvertWithin, Expr::value(new.convert_within.as_ref().map(ToString::to_string)))
+        .col_expr(C::CheckEvery, Expr::value(new.check_every.as_ref().map(ToString::to_string)))
+        .col_expr(C::RequiredFields, Expr::value(fields_of(new)))
+        .col_expr(C::Defaults, Expr::value(defaults_of(new)))
+        .col_expr(C::WorkflowOwner, Expr::value(new.workflow.owner.map(|id| id.0)))
+        .col_expr(C::WorkflowKey, Expr::value(new.workflow.key.clone()))
+        .col_expr(C::WorkflowVersion, Expr::value(new.workflow.version))
+        .col_expr(C::IsDefault, Expr::value(new.is_default))
         .col_expr(C::Version, Expr::value(new.version))
         .col_expr(C::UpdatedAt, Expr::value(now))
         .filter(C::Id.eq(new.id.0))

@@ -10,8 +10,10 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, LikeExpr, Query},
 };
 
+use sqlx::types::Json;
+
 use super::{
-    among,
+    among, duplicate,
     page::{Slice, Window},
     row::Columns,
     scope::Scope,
@@ -20,12 +22,13 @@ use super::{
 use crate::{
     domain::{
         actor::{Member, Side},
+        company::StageMover,
         customer::{Address, Contact, Customer},
         id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TemplateId},
-        lead::{Lead, WorkflowRef},
+        lead::{Destination, Details, Lead, WorkflowRef},
         money::Money,
         phone::Phone,
-        workflow::definition::StageKind,
+        workflow::definition::{StageKind, TrackKey},
     },
     error::{Error, Result},
 };
@@ -58,8 +61,16 @@ fn views(scope: Scope) -> Select<lead_view::Entity> {
 /// Without the last columns, which only serve to find and to order.
 fn select_views() -> Select<lead_view::Entity> {
     use lead_view::Column as C;
-    let read = C::iter().filter(|column| !matches!(column, C::SortExpires | C::SortValue | C::Search));
-    lead_view::Entity::find().select_only().columns(read)
+    let found_by = |column: &C| matches!(column, C::SortExpires | C::SortValue | C::Search | C::InternalOpportunityId);
+    let of_partnership = |column| {
+        let statement = format!("(SELECT p.{column} FROM partnership p WHERE p.id = lead_view.partnership_id)");
+        Expr::cust(statement)
+    };
+    lead_view::Entity::find()
+        .select_only()
+        .columns(C::iter().filter(|column| !found_by(column)))
+        .expr(of_partnership("vendor_id"))
+        .expr(of_partnership("stage_moved_by"))
 }
 
 async fn read(db: &impl ConnectionTrait, select: Select<lead_view::Entity>) -> Result<Vec<Lead>> {
@@ -69,7 +80,8 @@ async fn read(db: &impl ConnectionTrait, select: Select<lead_view::Entity>) -> R
 /// Reads the columns in their order in the table.
 fn lead_of(row: &QueryResult) -> Result<Lead> {
     let mut row = Columns::of(row)?;
-    Ok(Lead {
+    let expires_to: Option<String>;
+    let mut lead = Lead {
         id: LeadId(row.next()?),
         company: CompanyId(row.next()?),
         side: side_of(row.next()?)?,
@@ -78,7 +90,7 @@ fn lead_of(row: &QueryResult) -> Result<Lead> {
         partnership: row.next::<Option<_>>()?.map(PartnershipId),
         assignment: row.next::<Option<_>>()?.map(AssignmentId),
         template: TemplateId(row.next()?),
-        workflow: WorkflowRef { key: row.next()?, version: row.next()? },
+        workflow: WorkflowRef { owner: None, key: row.next()?, version: row.next()? },
         number: row.next()?,
         title: row.next()?,
         description: row.next()?,
@@ -112,7 +124,10 @@ fn lead_of(row: &QueryResult) -> Result<Lead> {
         reason: row.next()?,
         expires_at: row.next()?,
         on_expiry: row.next()?,
-        expires_to: row.next()?,
+        expires_to: {
+            expires_to = row.next()?;
+            None
+        },
         accepted_at: row.next()?,
         declined_at: row.next()?,
         expired_at: row.next()?,
@@ -123,7 +138,33 @@ fn lead_of(row: &QueryResult) -> Result<Lead> {
         ended_at: row.next()?,
         created_at: row.next()?,
         updated_at: row.next()?,
-    })
+        stage_locked: false,
+        status: None,
+        details: None,
+        vendor: None,
+        stage_moved_by: None,
+    };
+    lead.workflow.owner = row.next::<Option<_>>()?.map(CompanyId);
+    lead.stage_locked = row.next()?;
+    let (key, kind) = (row.next::<Option<String>>()?, row.next::<Option<&str>>()?);
+    lead.status = key.zip(kind).map(|(key, kind)| Ok::<_, Error>((key, stage_kind_of(kind)?))).transpose()?;
+    let (kind, track) = (row.next::<Option<&str>>()?, row.next::<Option<&str>>()?);
+    if let (Some(stage), Some(kind), Some(track)) = (expires_to, kind, track) {
+        lead.expires_to = Some(Destination { stage, kind: stage_kind_of(kind)?, track: track_of(track)? });
+    }
+    lead.details = row.next::<Option<Json<Box<Details>>>>()?.map(|Json(details)| details);
+    lead.vendor = row.next::<Option<_>>()?.map(CompanyId);
+    let mover = row.next::<Option<&str>>()?;
+    lead.stage_moved_by =
+        mover.map(|name| StageMover::parse(name).ok_or_else(|| unknown("stage mover", name))).transpose()?;
+    Ok(lead)
+}
+
+fn track_of(text: &str) -> Result<TrackKey> {
+    [TrackKey::Stage, TrackKey::Status]
+        .into_iter()
+        .find(|track| track.as_str() == text)
+        .ok_or_else(|| unknown("track", text))
 }
 
 fn row_of(lead: &Lead) -> lead_view::Model {
@@ -170,7 +211,15 @@ fn row_of(lead: &Lead) -> lead_view::Model {
         reason: lead.reason.clone(),
         expires_at: lead.expires_at,
         on_expiry: lead.on_expiry.clone(),
-        expires_to: lead.expires_to.clone(),
+        expires_to: lead.expires_to.as_ref().map(|to| to.stage.clone()),
+        expires_kind: lead.expires_to.as_ref().map(|to| to.kind.as_str().to_owned()),
+        expires_track: lead.expires_to.as_ref().map(|to| to.track.as_str().to_owned()),
+        workflow_owner: lead.workflow.owner.map(|id| id.0),
+        stage_locked: lead.stage_locked,
+        status_key: lead.status.as_ref().map(|(key, _)| key.clone()),
+        status_kind: lead.status.as_ref().map(|(_, kind)| kind.as_str().to_owned()),
+        details: lead.details.as_ref().and_then(|details| serde_json::to_value(details).ok()),
+        internal_opportunity_id: lead.details().internal.as_ref().and_then(|was| was.opportunity).map(|id| id.0),
         accepted_at: lead.accepted_at,
         declined_at: lead.declined_at,
         expired_at: lead.expired_at,
@@ -246,6 +295,8 @@ pub struct LeadFilter {
     pub stages: Option<Vec<String>>,
     /// In a stage of one of these kinds.
     pub kinds: Option<Vec<StageKind>>,
+    /// In one of these statuses, by key.
+    pub statuses: Option<Vec<String>>,
     /// The company is on this side.
     pub side: Option<Side>,
     /// With this owner on the company's side.
@@ -268,24 +319,43 @@ impl LeadFilter {
     fn condition(&self, now: DateTime<Utc>) -> Condition {
         use lead_view::Column as C;
         // A lead past its limit is expired for every caller, whether or not that has been recorded.
-        let due = || Condition::all().add(C::ExpiresAt.lte(now)).add(C::EndedAt.is_null());
-        let not_due =
-            || Condition::any().add(C::ExpiresAt.is_null()).add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null());
+        let due = |track: TrackKey| {
+            Condition::all()
+                .add(C::ExpiresAt.lte(now))
+                .add(C::EndedAt.is_null())
+                .add(C::ExpiresTrack.eq(track.as_str()))
+        };
+        let not_due = |track: TrackKey| {
+            Condition::any()
+                .add(C::ExpiresAt.is_null())
+                .add(C::ExpiresAt.gt(now))
+                .add(C::EndedAt.is_not_null())
+                .add(C::ExpiresTrack.is_null())
+                .add(C::ExpiresTrack.ne(track.as_str()))
+        };
+        let (stage, status) = (TrackKey::Stage, TrackKey::Status);
         let mut all = Condition::all();
         if let Some(stages) = self.stages.as_deref().map(super::possible) {
             all = all.add(
                 Condition::any()
-                    .add(Condition::all().add(C::StageKey.is_in(stages.clone())).add(not_due()))
-                    .add(due().add(C::ExpiresTo.is_in(stages))),
+                    .add(Condition::all().add(C::StageKey.is_in(stages.clone())).add(not_due(stage)))
+                    .add(due(stage).add(C::ExpiresTo.is_in(stages))),
+            );
+        }
+        if let Some(statuses) = self.statuses.as_deref().map(super::possible) {
+            all = all.add(
+                Condition::any()
+                    .add(Condition::all().add(C::StatusKey.is_in(statuses.clone())).add(not_due(status)))
+                    .add(due(status).add(C::ExpiresTo.is_in(statuses))),
             );
         }
         if let Some(kinds) = &self.kinds {
-            let names = kinds.iter().map(|kind| kind.as_str());
-            let mut any = Condition::any().add(Condition::all().add(C::StageKind.is_in(names)).add(not_due()));
-            if kinds.contains(&StageKind::Expired) {
-                any = any.add(due());
-            }
-            all = all.add(any);
+            let names = || kinds.iter().map(|kind| kind.as_str());
+            all = all.add(
+                Condition::any()
+                    .add(Condition::all().add(C::StageKind.is_in(names())).add(not_due(stage)))
+                    .add(due(stage).add(C::ExpiresKind.is_in(names()))),
+            );
         }
         if let Some(side) = self.side {
             all = all.add(C::Side.eq(side.as_str()));
@@ -306,7 +376,9 @@ impl LeadFilter {
             all = all.add(C::Active.eq(active));
         }
         if let Some(before) = self.expiring_before {
-            all = all.add(C::ExpiresAt.lt(before)).add(not_due());
+            all = all
+                .add(C::ExpiresAt.lt(before))
+                .add(Condition::any().add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null()));
         }
         if let Some(text) = &self.text {
             all = all.add(Expr::col(C::Search).like(contains(text)));
@@ -359,10 +431,21 @@ pub async fn by_opportunities(
     scope: Scope,
     ids: &[OpportunityId],
 ) -> Result<Vec<(OpportunityId, Lead)>> {
-    let select = views(scope)
-        .filter(among(db, lead_view::Column::OpportunityId, ids.iter().map(|id| id.0)))
-        .order_by_desc(lead_view::Column::ConvertedAt);
-    Ok(read(db, select).await?.into_iter().filter_map(|lead| Some((lead.opportunity?, lead))).collect())
+    let select =
+        views(scope)
+            .filter(
+                Condition::any()
+                    .add(among(db, lead_view::Column::OpportunityId, ids.iter().map(|id| id.0)))
+                    .add(among(db, lead_view::Column::InternalOpportunityId, ids.iter().map(|id| id.0))),
+            )
+            .order_by_desc(lead_view::Column::ConvertedAt);
+    let mut found = Vec::new();
+    for lead in read(db, select).await? {
+        let internal = lead.details().internal.as_ref().and_then(|was| was.opportunity);
+        let linked = [lead.opportunity, internal].into_iter().flatten();
+        found.extend(linked.filter(|id| ids.contains(id)).map(|id| (id, lead.clone())));
+    }
+    Ok(found)
 }
 
 /// The live views of one lead, locked until the transaction ends: the caller's, and the other side's.
@@ -439,6 +522,7 @@ pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
         .one(db)
         .await?;
     let Some(earlier) = earlier else { return add_view(db, lead).await };
+    duplicate::remove(db, lead.company, lead.id).await?;
     lead_view::Entity::delete_many().filter(ended).exec(db).await?;
     // Versions go on counting: one that was read before the lead was taken back is not the current one again.
     add_view(db, &Lead { version: earlier + 1, ..lead.clone() }).await
@@ -448,7 +532,7 @@ pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
 pub async fn add_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
     let row = row_of(lead).into_active_model().reset_all();
     lead_view::Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    duplicate::insert(db, &[lead.into()]).await
 }
 
 /// Writes what differs between two states of one view; `false` where the row is no longer as `old` has it.
@@ -466,7 +550,11 @@ pub async fn update_view(db: &impl ConnectionTrait, old: &Lead, new: &Lead) -> R
             update = update.col_expr(column, Expr::value(value));
         }
     }
-    Ok(update.exec(db).await?.rows_affected == 1)
+    if update.exec(db).await?.rows_affected != 1 {
+        return Ok(false);
+    }
+    duplicate::update(db, old, new).await?;
+    Ok(true)
 }
 
 /// Adds an assignment.
@@ -519,6 +607,8 @@ pub async fn end_assignments(db: &impl ConnectionTrait, partnership: Partnership
         .col_expr(lead_view::Column::SortExpires, Expr::value(NEVER))
         .col_expr(lead_view::Column::OnExpiry, Expr::value(None::<String>))
         .col_expr(lead_view::Column::ExpiresTo, Expr::value(None::<String>))
+        .col_expr(lead_view::Column::ExpiresKind, Expr::value(None::<String>))
+        .col_expr(lead_view::Column::ExpiresTrack, Expr::value(None::<String>))
         .filter(lead_view::Column::PartnershipId.eq(partnership.0))
         .filter(lead_view::Column::Side.eq(Side::Receiver.as_str()))
         .filter(lead_view::Column::EndedAt.is_null())

@@ -37,6 +37,19 @@ pub struct NewEvent {
     pub happening: Happening,
 }
 
+/// Locks the counters of these companies' logs, in the order that [`append`] takes them in: until the end of the
+/// transaction nobody else adds to the logs, and what is read from now on is all that was added before.
+pub async fn hold(db: &impl ConnectionTrait, companies: impl IntoIterator<Item = CompanyId>) -> Result<()> {
+    use company_feed::Column as C;
+    company_feed::Entity::find()
+        .filter(among(db, C::CompanyId, companies.into_iter().map(|id| id.0)))
+        .order_by_asc(C::CompanyId)
+        .lock_exclusive()
+        .all(db)
+        .await?;
+    Ok(())
+}
+
 /// Appends events to the logs of their audiences, and returns each company's last position.
 ///
 /// The counter's row is locked from here to the end of the transaction, so positions become visible in their order

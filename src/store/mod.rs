@@ -6,6 +6,7 @@
 mod batch;
 pub mod company;
 pub mod db;
+pub mod duplicate;
 pub mod key;
 pub mod lead;
 pub mod lease;
@@ -16,6 +17,7 @@ pub mod page;
 mod row;
 pub mod scope;
 pub mod thread;
+pub mod workflow;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, sea_query::Expr};
 use uuid::Uuid;

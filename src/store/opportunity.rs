@@ -5,8 +5,8 @@ use cosell_entity::{opportunity, opportunity_view};
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel, Iterable, ModelTrait, QueryFilter,
+    QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 
@@ -36,9 +36,16 @@ fn opportunity_of(row: opportunity_view::Model) -> Result<Opportunity> {
         company: CompanyId(row.company_id),
         side: side_of(&row.side)?,
         template: TemplateId(row.template_id),
-        workflow: WorkflowRef { key: row.workflow_key, version: row.workflow_version },
+        workflow: WorkflowRef {
+            owner: row.workflow_owner.map(CompanyId),
+            key: row.workflow_key,
+            version: row.workflow_version,
+        },
         name: row.name,
         description: row.description,
+        city: row.city,
+        current_situation: row.current_situation,
+        selling_direction: row.selling_direction,
         value: money_of(row.value_amount, row.value_currency.as_deref())?,
         close_date: row.close_date.map(date).transpose()?,
         stage_kind: stage_kind_of(&row.stage_kind)?,
@@ -60,10 +67,14 @@ fn row_of(opportunity: &Opportunity) -> opportunity_view::Model {
         company_id: opportunity.company.0,
         side: opportunity.side.as_str().to_owned(),
         template_id: opportunity.template.0,
+        workflow_owner: opportunity.workflow.owner.map(|id| id.0),
         workflow_key: opportunity.workflow.key.clone(),
         workflow_version: opportunity.workflow.version,
         name: opportunity.name.clone(),
         description: opportunity.description.clone(),
+        city: opportunity.city.clone(),
+        current_situation: opportunity.current_situation.clone(),
+        selling_direction: opportunity.selling_direction.clone(),
         value_amount: value.map(Money::to_scaled),
         value_currency: value.map(|value| value.currency().code().to_owned()),
         close_date: opportunity.close_date.map(|date| date.to_string()),
@@ -234,7 +245,7 @@ pub async fn end_views(db: &impl ConnectionTrait, partnership: PartnershipId, no
 pub async fn audience(db: &impl ConnectionTrait, id: OpportunityId) -> Result<Vec<(LeadId, CompanyId)>> {
     use cosell_entity::lead_view::{Column as L, Entity};
     let rows = Entity::find()
-        .filter(L::OpportunityId.eq(id.0))
+        .filter(Condition::any().add(L::OpportunityId.eq(id.0)).add(L::InternalOpportunityId.eq(id.0)))
         .filter(L::EndedAt.is_null())
         .select_only()
         .column(L::LeadId)

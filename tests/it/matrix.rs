@@ -1,7 +1,8 @@
 //! Who may do what: a row for each field of Query, Mutation and Subscription, a column for each caller.
 //!
-//! acme sourced the lead; initech had it first; globex has it now; umbrella is party to nothing. A field of the schema
-//! without a row fails, as does a row without a field. A call that is refused changes no row of the database.
+//! acme sourced the lead; initech had it first; globex has it now; umbrella is party to nothing. An internal lead is
+//! acme's alone; a submitted one comes from globex, and acme is its vendor. A field of the schema without a row fails, as
+//! does a row without a field. A call that is refused changes no row of the database.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -33,11 +34,17 @@ const NONE: ByRole = [FORBIDDEN; 6];
 const HIDDEN: ByRole = [NOT_FOUND; 6];
 const NOTHING: ByRole = [EMPTY; 6];
 const ADMIN: ByRole = [OK, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN];
+/// What is for administrators is refused to the others before it is looked for.
+const STRANGERS: ByRole = [NOT_FOUND, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN];
 const PEOPLE: ByRole = [OK, OK, OK, OK, FORBIDDEN, FORBIDDEN];
 const WRITERS: ByRole = [OK, OK, OK, OK, OK, FORBIDDEN];
 /// Mission C9.
 const LISTERS: ByRole = [FORBIDDEN, OK, FORBIDDEN, OK, FORBIDDEN, FORBIDDEN];
-/// Whom the comment of the scene is by.
+/// Mission C2, of a lead whose owner is none of the others.
+const ASSIGNERS: ByRole = [OK, OK, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN];
+/// The same, of a lead that the MARKETEER owns.
+const WITH_MARKETEER: ByRole = [OK, OK, OK, FORBIDDEN, FORBIDDEN, FORBIDDEN];
+/// Whom the comment of the scene is by, and who owns its internal leads.
 const SALES: ByRole = [FORBIDDEN, OK, FORBIDDEN, FORBIDDEN, FORBIDDEN, FORBIDDEN];
 
 /// What each caller gets of a field. The earlier receiver and the stranger are ADMIN; nobody has no token.
@@ -80,6 +87,11 @@ const QUERIES: &[Row] = &[
     row("tasks", ALL, ALL, EMPTY, EMPTY),
     row("activity", ALL, ALL, EMPTY, EMPTY),
     row("leadTemplates", ALL, NOTHING, EMPTY, EMPTY),
+    row("opportunityTemplates", ALL, NOTHING, EMPTY, EMPTY),
+    row("workflows", ALL, NOTHING, EMPTY, EMPTY),
+    row("workflow", ALL, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("checkWorkflow", ALL, ALL, OK, OK),
+    row("workflowDiagram", ALL, HIDDEN, NOT_FOUND, NOT_FOUND),
     row("marketingList", ALL, HIDDEN, NOT_FOUND, NOT_FOUND),
     row("marketingLists", ALL, NOTHING, EMPTY, EMPTY),
 ];
@@ -90,7 +102,13 @@ const MUTATIONS: &[Row] = &[
     row("suspendPartnership", ADMIN, ADMIN, NOT_FOUND, NOT_FOUND),
     row("resumePartnership", ADMIN, ADMIN, NOT_FOUND, NOT_FOUND),
     row("endPartnership", ADMIN, ADMIN, NOT_FOUND, NOT_FOUND),
+    row("createLeadTemplate", ADMIN, ADMIN, OK, OK),
     row("updateLeadTemplate", ADMIN, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("draftWorkflow", ADMIN, ADMIN, OK, OK),
+    row("publishWorkflow", ADMIN, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("discardWorkflowDraft", ADMIN, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("retireWorkflow", ADMIN, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("moveLeadsToWorkflow", ADMIN, STRANGERS, NOT_FOUND, NOT_FOUND),
     row("createLead", WRITERS, WRITERS, OK, OK),
     row("updateLead", WRITERS, NONE, FORBIDDEN, NOT_FOUND),
     row("updateLead(ownerId)", WRITERS, WRITERS, FORBIDDEN, NOT_FOUND),
@@ -103,9 +121,27 @@ const MUTATIONS: &[Row] = &[
     row("closeLead", NONE, PEOPLE, FORBIDDEN, NOT_FOUND),
     row("moveLead", NONE, PEOPLE, FORBIDDEN, NOT_FOUND),
     row("performLeadAction", NONE, PEOPLE, FORBIDDEN, NOT_FOUND),
+    row("withdrawLead(submitted)", NONE, PEOPLE, NOT_FOUND, NOT_FOUND),
+    row("acceptLead(submitted)", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("moveLead(submitted)", PEOPLE, PEOPLE, NOT_FOUND, NOT_FOUND),
+    row("requestLeadInfo", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("resubmitLead", NONE, PEOPLE, NOT_FOUND, NOT_FOUND),
+    row("rejectLead", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("markLeadReadyForPayout", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("markLeadPaidOut", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("recordRecurringCheck", PEOPLE, NONE, NOT_FOUND, NOT_FOUND),
+    row("assignLead", ASSIGNERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("assignLead(marketeer)", WITH_MARKETEER, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("reassignLead", ASSIGNERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("reassignLead(marketeer)", WITH_MARKETEER, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("qualifyLead", SALES, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("disqualifyLead", SALES, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("deactivateLead", PEOPLE, HIDDEN, NOT_FOUND, NOT_FOUND),
+    row("activateLead", PEOPLE, HIDDEN, NOT_FOUND, NOT_FOUND),
     row("createOpportunity", PEOPLE, PEOPLE, OK, OK),
     row("updateOpportunity", NONE, PEOPLE, NOT_FOUND, NOT_FOUND),
     row("moveOpportunity", NONE, PEOPLE, NOT_FOUND, NOT_FOUND),
+    row("performOpportunityAction", NONE, PEOPLE, NOT_FOUND, NOT_FOUND),
     row("addComment", PEOPLE, PEOPLE, FORBIDDEN, NOT_FOUND),
     row("editComment", NONE, SALES, NOT_FOUND, NOT_FOUND),
     row("removeComment", NONE, SALES, NOT_FOUND, NOT_FOUND),
@@ -123,6 +159,8 @@ const MUTATIONS: &[Row] = &[
     row("addToMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
     row("addToMarketingList(receiver)", HIDDEN, LISTERS, NOT_FOUND, NOT_FOUND),
     row("removeFromMarketingList", LISTERS, HIDDEN, NOT_FOUND, NOT_FOUND),
+    // The last one, as what may be done with submitted leads hangs on it.
+    row("updatePartnershipSettings", ADMIN, NONE, NOT_FOUND, NOT_FOUND),
 ];
 
 /// `OK` is to be told of what happens; the earlier receiver may follow, and is told of nothing newer than its end.
@@ -162,6 +200,8 @@ struct Scene {
     earlier: String,
     /// globex's SALES.
     clerk: String,
+    /// acme's SALES.
+    owner: String,
     serial: AtomicU32,
 }
 
@@ -176,7 +216,8 @@ impl Scene {
             }
         }
         let clerk = world.as_("globex", "SALES").id().await;
-        Self { world, partnership, earlier, clerk, serial: AtomicU32::new(0) }
+        let owner = world.as_("acme", "SALES").id().await;
+        Self { world, partnership, earlier, clerk, owner, serial: AtomicU32::new(0) }
     }
 
     fn vendor(&self) -> Person {
@@ -207,7 +248,45 @@ impl Scene {
         created.text_at("/createLead/lead/id").to_owned()
     }
 
-    /// The opportunity that such a lead became.
+    /// A lead that globex submitted to acme, after these actions with their forms. Each is taken by the side that may.
+    async fn submitted(&self, actions: &[(&str, Value)]) -> String {
+        let input = json!({
+            "title": "Forty seats", "customer": { "company": "Initrode" }, "templateKey": "submitted-lead",
+            "partnershipId": self.partnership
+        });
+        let created = self.partner().mutate("createLead", input, "lead { id }").await.ok();
+        let lead = created.text_at("/createLead/lead/id").to_owned();
+        for (action, fields) in actions {
+            let input = json!({ "leadId": lead, "action": action, "fields": fields });
+            self.vendor().mutate("performLeadAction", input, "lead { id }").await.ok();
+        }
+        lead
+    }
+
+    /// A lead that acme works by itself, with all that a qualification asks for, created by that role.
+    async fn unassigned(&self, role: &str) -> String {
+        let known = json!({
+            "goal": "A", "implementationOptions": "B", "procurementProcedure": "C", "decisionLevel": "D", "terms": "E",
+            "decisionMaker": "F", "selectionCriteria": "G", "complianceWithCriteria": "H", "channel": "I"
+        });
+        let input = json!({
+            "title": "Forty seats", "customer": { "company": "Initrode", "address": { "city": "Austin" } },
+            "templateKey": "internal-lead", "qualification": known
+        });
+        let created = self.world.as_("acme", role).mutate("createLead", input, "lead { id }").await.ok();
+        created.text_at("/createLead/lead/id").to_owned()
+    }
+
+    /// Such a lead, assigned to acme's member of that role.
+    async fn assigned(&self, role: &str) -> String {
+        let lead = self.unassigned("SALES").await;
+        let owner = self.world.as_("acme", role).id().await;
+        let input = json!({ "leadId": lead, "ownerId": owner });
+        self.vendor().mutate("assignLead", input, "lead { id }").await.ok();
+        lead
+    }
+
+    /// The opportunity that an accepted lead became.
     async fn opportunity(&self) -> String {
         let lead = self.accepted().await;
         let input = json!({ "leadId": lead, "opportunity": { "name": "A deal" } });
@@ -215,14 +294,14 @@ impl Scene {
         converted.text_at("/convertLead/opportunity/id").to_owned()
     }
 
-    /// A SHARED comment on such a lead, by the receiver's SALES.
+    /// A SHARED comment on a pending lead, by the receiver's SALES.
     async fn comment(&self) -> String {
         let input = json!({ "leadId": self.pending().await, "body": "Who is the buyer?" });
         let added = self.partner().mutate("addComment", input, "comment { id }").await.ok();
         added.text_at("/addComment/comment/id").to_owned()
     }
 
-    /// A SHARED task on such a lead, set by the source for the receiver.
+    /// A SHARED task on a pending lead, set by the source for the receiver.
     async fn task(&self) -> String {
         let input = json!({ "leadId": self.pending().await, "title": "Call them", "assignTo": "RECEIVER" });
         let set = self.vendor().mutate("createTask", input, "task { id }").await.ok();
@@ -271,6 +350,46 @@ impl Scene {
         found.text_at("/leadTemplates/0/id").to_owned()
     }
 
+    /// A definition of a workflow, with that key.
+    fn definition(key: &str) -> Value {
+        json!({
+            "key": key, "version": 1, "name": "Fair", "subject": "LEAD", "tracks": [{ "key": "STAGE", "initial": "new" }],
+            "stages": [
+                { "key": "new", "name": "New", "kind": "OPEN" },
+                { "key": "done", "name": "Done", "kind": "CLOSED", "terminal": true }
+            ],
+            "actions": [{
+                "key": "finish", "name": "Finish", "from": ["new"], "to": "done",
+                "allow": [{ "side": "SOURCE", "roles": ["ADMIN", "SALES"] }]
+            }]
+        })
+    }
+
+    fn fresh_key(&self) -> String {
+        format!("fair-{}", self.serial.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The next version of acme's workflow of that key, as a draft or published.
+    async fn workflow(&self, key: &str, published: bool) -> String {
+        let admin = self.world.as_("acme", "ADMIN");
+        let input = json!({ "definition": Self::definition(key) });
+        let drafted = admin.mutate("draftWorkflow", input, "workflow { id }").await.ok();
+        let id = drafted.text_at("/draftWorkflow/workflow/id").to_owned();
+        if published {
+            admin.mutate("publishWorkflow", json!({ "workflowId": id }), "workflow { id }").await.ok();
+        }
+        id
+    }
+
+    /// The workflow that is shipped under that key.
+    async fn shipped(&self, key: &str) -> String {
+        let found = self.vendor().query("{ workflows { id key shipped } }", json!({})).await.ok();
+        let mut all = found.list_at("/workflows").iter();
+        let shipped =
+            all.find(|workflow| workflow["shipped"] == true && workflow["key"] == key).expect("it is shipped");
+        shipped["id"].as_str().expect("an id").to_owned()
+    }
+
     /// A list of that company, with this lead on it or without any.
     async fn list_of(&self, company: &str, lead: Option<&str>) -> String {
         let clerk = self.world.as_(company, "SALES");
@@ -309,6 +428,12 @@ impl Scene {
             "createOpportunity" => json!({ "name": "A deal" }),
             "updateOpportunity" => json!({ "opportunityId": self.opportunity().await, "name": "Another deal" }),
             "moveOpportunity" => json!({ "opportunityId": self.opportunity().await, "stage": "proposal" }),
+            "performOpportunityAction" => {
+                json!({ "opportunityId": self.opportunity().await, "action": "propose" })
+            }
+            "updatePartnershipSettings" => {
+                json!({ "partnershipId": self.partnership, "stageMovedBy": "VENDOR" })
+            }
             "addComment" => json!({ "leadId": self.pending().await, "body": "Hello" }),
             "editComment" => json!({ "commentId": self.comment().await, "body": "Hello again" }),
             "removeComment" => json!({ "commentId": self.comment().await }),
@@ -341,6 +466,59 @@ impl Scene {
                 let lead = self.pending().await;
                 json!({ "listId": self.list_of("acme", Some(&lead)).await, "leadId": lead })
             }
+            other => self.input_of_other_workflows(other).await,
+        }
+    }
+
+    /// The same for the mutations of submitted and internal leads.
+    async fn input_of_other_workflows(&self, field: &str) -> Value {
+        let form = Value::Null;
+        match field {
+            "withdrawLead(submitted)" | "acceptLead(submitted)" => json!({ "leadId": self.submitted(&[]).await }),
+            "moveLead(submitted)" => {
+                json!({ "leadId": self.submitted(&[("accept", form)]).await, "stage": "Proposal" })
+            }
+            "requestLeadInfo" => json!({ "leadId": self.submitted(&[]).await, "note": "Who decides?" }),
+            "resubmitLead" => {
+                let asked = ("request_info", json!({ "note": "Who decides?" }));
+                json!({ "leadId": self.submitted(&[asked]).await, "note": "She does" })
+            }
+            "rejectLead" => json!({ "leadId": self.submitted(&[]).await, "reason": "Not our region" }),
+            "markLeadReadyForPayout" => json!({ "leadId": self.submitted(&[("accept", form)]).await }),
+            "markLeadPaidOut" => {
+                json!({ "leadId": self.submitted(&[("accept", form.clone()), ("ready_for_payout", form)]).await })
+            }
+            "recordRecurringCheck" => {
+                let (accept, ready) = (("accept", form.clone()), ("ready_for_payout", form.clone()));
+                json!({ "leadId": self.submitted(&[accept, ready, ("start_recurring", form)]).await })
+            }
+            "assignLead" => json!({ "leadId": self.unassigned("SALES").await, "ownerId": self.owner }),
+            "assignLead(marketeer)" => json!({ "leadId": self.unassigned("MARKETEER").await, "ownerId": self.owner }),
+            "reassignLead" => json!({ "leadId": self.assigned("SALES").await, "ownerId": self.owner }),
+            "reassignLead(marketeer)" => json!({ "leadId": self.assigned("MARKETEER").await, "ownerId": self.owner }),
+            "qualifyLead" => json!({ "leadId": self.assigned("SALES").await, "sellingDirection": "Licences" }),
+            "disqualifyLead" => {
+                json!({ "leadId": self.assigned("SALES").await, "code": "NON_TARGET_CLIENT", "reason": "Too small" })
+            }
+            "createLeadTemplate" => {
+                json!({ "key": self.fresh_key(), "name": "Fair", "workflowId": self.shipped("partner-lead").await })
+            }
+            "draftWorkflow" => json!({ "definition": Self::definition(&self.fresh_key()) }),
+            "publishWorkflow" | "discardWorkflowDraft" => {
+                json!({ "workflowId": self.workflow(&self.fresh_key(), false).await })
+            }
+            "retireWorkflow" => json!({ "workflowId": self.workflow(&self.fresh_key(), true).await }),
+            "moveLeadsToWorkflow" => {
+                let key = self.fresh_key();
+                let (from, to) = (self.workflow(&key, true).await, self.workflow(&key, true).await);
+                json!({ "fromWorkflowId": from, "toWorkflowId": to })
+            }
+            "deactivateLead" => json!({ "leadId": self.unassigned("SALES").await }),
+            "activateLead" => {
+                let input = json!({ "leadId": self.unassigned("SALES").await });
+                self.vendor().mutate("deactivateLead", input.clone(), "lead { id }").await.ok();
+                input
+            }
             other => panic!("the row {other} has no input"),
         }
     }
@@ -352,7 +530,9 @@ fn outcome(answer: &Answer, sees: &str) -> String {
         return if answer.text.contains(sees) { OK } else { EMPTY }.to_owned();
     }
     assert!(!answer.text.contains("INTERNAL"), "{}", answer.text);
-    answer.code().to_owned()
+    let codes: BTreeSet<_> = answer.faults().into_iter().map(|(code, _)| code.to_owned()).collect();
+    assert_eq!(codes.len(), 1, "{}", answer.text);
+    codes.into_iter().collect()
 }
 
 on_both_databases! {
@@ -365,6 +545,9 @@ on_both_databases! {
         let (task, comment) = (scene.task().await, scene.comment().await);
         let (template, member) = (scene.template().await, scene.vendor().id().await);
         let list = scene.list_of("acme", Some(&lead)).await;
+        let workflow = scene.workflow("fair", false).await;
+        let found = scene.vendor().query("{ opportunityTemplates { id } }", json!({})).await.ok();
+        let deals = found.text_at("/opportunityTemplates/0/id").to_owned();
         let rows = Rows::of(&scene.world.database).await;
         let before = rows.now().await;
         for row in QUERIES {
@@ -383,6 +566,11 @@ on_both_databases! {
                     ("activity { edges { node { ... on CommentAdded { comment { id } } } } }", comment.as_str())
                 }
                 "leadTemplates" => ("leadTemplates { id }", template.as_str()),
+                "opportunityTemplates" => ("opportunityTemplates { id }", deals.as_str()),
+                "workflows" => ("workflows { id }", workflow.as_str()),
+                "workflow" => ("workflow(id: $id) { id }", workflow.as_str()),
+                "checkWorkflow" => ("checkWorkflow(definition: {}) { pointer }", "pointer"),
+                "workflowDiagram" => ("workflowDiagram(id: $id)", "stateDiagram"),
                 "marketingList" => ("marketingList(id: $id) { id }", list.as_str()),
                 "marketingLists" => ("marketingLists { edges { node { id } } }", list.as_str()),
                 other => panic!("the row {other} has no document"),
@@ -392,7 +580,8 @@ on_both_databases! {
             } else {
                 format!("{{ {selection} }}")
             };
-            let variables = json!({ "id": sees });
+            let id = if row.field == "workflowDiagram" { workflow.as_str() } else { sees };
+            let variables = json!({ "id": id });
             for (company, role, expected) in row.cells() {
                 let answer = scene.world.as_(company, role).query(&doc, variables.clone()).await;
                 assert_eq!(outcome(&answer, sees), expected, "{} as {company} {role}: {}", row.field, answer.text);

@@ -191,7 +191,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{clock::Clock as _, page::PageRequest},
+        domain::{actor::Role, clock::Clock as _, page::PageRequest, workflow::definition::TrackKey},
         service::member::Bearer,
         store::{
             db::{Db, PoolSize},
@@ -220,11 +220,12 @@ mod tests {
                 let member = told.sign_in(bearer).await.unwrap();
                 let (filter, page) = (LeadFilter::default(), PageRequest { first: Some(50), ..PageRequest::default() });
                 let page = told.leads(&member, &filter, LeadSort::Created, false, page).await.unwrap();
-                page.edges.into_iter().map(|edge| edge.1.stage).collect::<Vec<_>>()
+                page.edges.into_iter().map(|edge| edge.1).collect::<Vec<_>>()
             }
         };
-        let stages = seen("northwind", "nora").await;
-        assert!(stages.len() >= 12);
+        let leads = seen("northwind", "nora").await;
+        let stages: Vec<_> = leads.iter().map(|lead| lead.stage.as_str()).collect();
+        assert!(stages.len() >= 20);
         for stage in [
             "new",
             "pending",
@@ -234,9 +235,36 @@ mod tests {
             "closed_converted",
             "closed_not_converted",
             "withdrawn",
+            "assigned",
+            "disqualified",
         ] {
-            assert!(stages.iter().any(|found| found == stage), "{stage}: {stages:?}");
+            assert!(stages.contains(&stage), "{stage}: {stages:?}");
         }
+        let statuses: Vec<_> = leads.iter().filter_map(|lead| lead.at(TrackKey::Status)).collect();
+        for status in ["new", "requires_more_info", "accepted", "rejected", "recurring_payment"] {
+            assert!(statuses.contains(&status), "{status}: {statuses:?}");
+        }
+        let paid = leads.iter().find(|lead| lead.at(TrackKey::Status) == Some("recurring_payment")).unwrap();
+        assert_eq!(paid.expires_at, None, "the next check is due by now");
+        let nora = told
+            .sign_in(Bearer {
+                company: "northwind".to_owned(),
+                subject: "nora".to_owned(),
+                roles: vec![Role::Sales],
+                name: None,
+                email: None,
+            })
+            .await
+            .unwrap();
+        let ids: Vec<_> = leads.iter().filter_map(|lead| lead.opportunity).collect();
+        let deals = told.opportunities_by_ids(&nora, &ids).await.unwrap();
+        assert!(deals.iter().any(|deal| deal.stage == "won"), "{deals:?}");
+        let assigned = leads.iter().find(|lead| lead.stage == "assigned").unwrap();
+        let definition = told.definition(&assigned.workflow).await.unwrap();
+        let offered = told.available_actions(&nora, assigned, &definition);
+        assert!(offered.iter().any(|action| action.key == "qualify"), "{offered:?}");
+        let lists = told.marketing_lists(&nora, false, PageRequest::default()).await.unwrap();
+        assert_eq!(lists.edges.len(), 1);
         assert!(!seen("contoso", "clara").await.is_empty());
         assert!(!seen("fabrikam", "finn").await.is_empty());
         assert!(seen("tailspin", "tess").await.is_empty());

@@ -1,4 +1,5 @@
-//! The demo's sample data: two weeks of work between a vendor and its partners, told through the use cases.
+//! The demo's sample data: two weeks of work between a vendor and its partners, and of the vendor by itself, told through
+//! the use cases.
 
 use chrono::TimeDelta;
 use serde_json::{Map, Value, json};
@@ -12,12 +13,15 @@ use crate::{
         customer::{AddressInput, ContactInput, CustomerInput},
         global_id::{self, NodeType},
         id::{CommentId, LeadId, PartnershipId, TaskId},
+        patch::Patch,
+        qualification::QualificationPatch,
     },
     error::{Error, Result},
     service::{
         Service,
         comment::NewComment,
         lead::{ActionCall, Asked, MoneyInput, NewLead},
+        marketing_list::NewMarketingList,
         member::Bearer,
         task::{NewTask, TaskCall},
     },
@@ -37,11 +41,16 @@ pub(super) async fn load(service: &Service, clock: &ManualClock) -> Result<()> {
         service.add_company(slug, Some(name)).await?;
     }
     let story = Story::begin(service, clock).await?;
-    story.first_week().await?;
+    let ferry = story.first_week().await?;
+    story.paid_for().await?;
     clock.set(end - TimeDelta::days(6));
     story.second_week().await?;
+    story.under_review().await?;
     clock.set(end - TimeDelta::hours(20));
-    story.this_week().await?;
+    let textile = story.this_week().await?;
+    story.to_be_reviewed().await?;
+    story.on_their_own(&[ferry, textile]).await?;
+    story.won(ferry).await?;
     clock.set(end);
     service.add_company(last, Some(last_name)).await?;
     Ok(())
@@ -88,8 +97,8 @@ impl<'a> Story<'a> {
         Ok(Self { service, clock, nora, clara, finn, contoso, fabrikam })
     }
 
-    /// What has come to an end: converted, lost, expired, withdrawn, declined and passed on.
-    async fn first_week(&self) -> Result<()> {
+    /// What has come to an end: converted, lost, expired, withdrawn, declined and passed on. Says which one was converted.
+    async fn first_week(&self) -> Result<LeadId> {
         let (nora, clara, finn) = (&self.nora, &self.clara, &self.finn);
         let ferry = self.lead(nora, &FERRY, Some(self.contoso)).await?;
         self.comment(nora, ferry, Shared, None, "They want to see the booking module first. Budget is approved.")
@@ -135,7 +144,23 @@ impl<'a> Story<'a> {
             "value": { "amount": "184000.00", "currency": "EUR" },
             "description": "Two vessels first, the other five next year."
         } });
-        self.act(clara, ferry, "convert", deal).await
+        self.act(clara, ferry, "convert", deal).await?;
+        Ok(ferry)
+    }
+
+    /// What the partner submitted and is paid for. The next check of its invoices is due before the story ends.
+    async fn paid_for(&self) -> Result<()> {
+        let (nora, clara) = (&self.nora, &self.clara);
+        let shipyard = self.submitted(clara, &SHIPYARD, self.contoso).await?;
+        self.comment(clara, shipyard, Shared, None, "They pay by the month, for each dock.").await?;
+        self.after(1);
+        self.act(nora, shipyard, "accept", json!({})).await?;
+        self.act(clara, shipyard, "propose", json!({})).await?;
+        self.act(clara, shipyard, "win", json!({})).await?;
+        self.after(1);
+        self.act(nora, shipyard, "ready_for_payout", json!({})).await?;
+        let next = (self.clock.now() + TimeDelta::days(7)).to_rfc3339();
+        self.act(nora, shipyard, "start_recurring", json!({ "nextCheckAt": next })).await
     }
 
     /// What is under way.
@@ -175,8 +200,80 @@ impl<'a> Story<'a> {
         self.act(nora, museum, "accept", json!({})).await
     }
 
-    /// What waits for an answer, and what has not been shared.
-    async fn this_week(&self) -> Result<()> {
+    /// What was submitted and judged: accepted from the first partner, and rejected from the second, who came later.
+    async fn under_review(&self) -> Result<()> {
+        let (nora, clara, finn) = (&self.nora, &self.clara, &self.finn);
+        let coaches = self.submitted(clara, &COACHES, self.contoso).await?;
+        let again = self.submitted(finn, &COACHES_AGAIN, self.fabrikam).await?;
+        self.after(2);
+        self.act(nora, coaches, "accept", json!({})).await?;
+        let rejection = json!({
+            "code": "DUPLICATE", "reason": "Another partner submitted this customer before you.",
+            "duplicateOf": global_id::encode(NodeType::Lead, coaches.0)
+        });
+        self.act(nora, again, "reject", rejection).await?;
+        self.act(nora, coaches, "negotiate", json!({})).await
+    }
+
+    /// What waits for the vendor's judgement, or for what it asked for.
+    async fn to_be_reviewed(&self) -> Result<()> {
+        let (nora, clara) = (&self.nora, &self.clara);
+        let clinic = self.submitted(clara, &CLINIC, self.contoso).await?;
+        self.after(1);
+        let note = "Who decides there, and is the old system theirs or the county's?";
+        self.act(nora, clinic, "request_info", json!({ "note": note })).await?;
+        self.submitted(clara, &OBSERVATORY, self.contoso).await?;
+        Ok(())
+    }
+
+    /// What the vendor works by itself: one lead that can be qualified, one that was given up, one that nobody has yet;
+    /// and a marketing list.
+    async fn on_their_own(&self, fair: &[LeadId]) -> Result<()> {
+        let nora = &self.nora;
+        let own = |need: &Need| NewLead { template_key: Some("internal-lead".to_owned()), ..need.lead() };
+        let owner = json!({ "owner": global_id::encode(NodeType::Member, nora.id.0) });
+        let known = |text: &str| Patch::Value(text.to_owned());
+        let qualification = QualificationPatch {
+            goal: known("Half the scrap within a year."),
+            implementation_options: known("Our planning module, or an extension of what they have."),
+            procurement_procedure: known("A tender among three, without notice."),
+            decision_level: known("The board of the group."),
+            terms: known("The contract before the summer break."),
+            decision_maker: known("Ines Carvalho, plant director."),
+            selection_criteria: known("Time to the first result, then the price."),
+            compliance_with_criteria: known("We meet the first, and are in the middle with the second."),
+            channel: known("Direct."),
+        };
+        let foundry = self.create(nora, NewLead { qualification, ..own(&FOUNDRY) }).await?;
+        self.act(nora, foundry, "assign", owner.clone()).await?;
+        let garden = self.create(nora, own(&GARDEN)).await?;
+        self.act(nora, garden, "assign", owner).await?;
+        let reason = "Two people in a greenhouse; nothing that we sell is made for that.";
+        self.act(nora, garden, "disqualify", json!({ "code": "NON_TARGET_CLIENT", "reason": reason })).await?;
+        self.create(nora, own(&QUARRY)).await?;
+        let list = NewMarketingList { name: "Met at the trade fair".to_owned(), idempotency_key: None };
+        let list = self.service.create_marketing_list(nora, &list).await?;
+        let list = global_id::encode(NodeType::MarketingList, list.id.0);
+        for lead in fair.iter().chain([&foundry]) {
+            self.service.add_to_marketing_list(nora, &list, &global_id::encode(NodeType::Lead, lead.0)).await?;
+        }
+        Ok(())
+    }
+
+    /// The deal of the first week is won.
+    async fn won(&self, lead: LeadId) -> Result<()> {
+        let clara = &self.clara;
+        let deal = self.service.lead(clara, lead).await?.and_then(|lead| lead.opportunity);
+        let deal = deal.ok_or_else(|| Error::internal("a converted lead without its opportunity"))?;
+        let form = Map::from_iter([
+            ("value".to_owned(), json!({ "amount": "176500.00", "currency": "EUR" })),
+            ("closeDate".to_owned(), json!(self.clock.now().date_naive().to_string())),
+        ]);
+        self.service.perform_opportunity(clara, deal, "win", &form, None).await.map(|_| ())
+    }
+
+    /// What waits for an answer, and what has not been shared. Says which one is from the trade fair.
+    async fn this_week(&self) -> Result<LeadId> {
         let (nora, clara) = (&self.nora, &self.clara);
         let textile = self.lead(nora, &TEXTILE, Some(self.contoso)).await?;
         self.comment(nora, textile, Shared, None, "She is at the fair in Cologne until Friday; write, don't call.")
@@ -189,7 +286,7 @@ impl<'a> Story<'a> {
         let vineyard = self.lead(nora, &VINEYARD, None).await?;
         self.comment(nora, vineyard, Internal, None, "Too early to share: they have no budget before autumn.").await?;
         self.lead(clara, &LIBRARY, None).await?;
-        Ok(())
+        Ok(textile)
     }
 
     /// Some hours pass.
@@ -198,8 +295,18 @@ impl<'a> Story<'a> {
     }
 
     async fn lead(&self, member: &Member, need: &Need, across: Option<PartnershipId>) -> Result<LeadId> {
+        self.create(member, NewLead { partnership_id: across.map(partnership), ..need.lead() }).await
+    }
+
+    /// A lead that a partner submits to the vendor.
+    async fn submitted(&self, member: &Member, need: &Need, across: PartnershipId) -> Result<LeadId> {
+        let template_key = Some("submitted-lead".to_owned());
+        let partnership_id = Some(partnership(across));
+        self.create(member, NewLead { template_key, partnership_id, ..need.lead() }).await
+    }
+
+    async fn create(&self, member: &Member, lead: NewLead) -> Result<LeadId> {
         self.clock.advance(TimeDelta::minutes(11));
-        let lead = NewLead { partnership_id: across.map(partnership), ..need.lead() };
         Ok(self.service.create_lead(member, lead).await?.lead.id)
     }
 
@@ -477,4 +584,98 @@ const DEPOT: Need = Need {
     address: ["1 Depot Road", "Edinburgh", "", "EH12 9GT", "GB"],
     contact: ["Rhona", "McKay", "Workshop Manager", "rhona.mckay@lakesidetram.example", "020 7946 0731"],
     value: ("87000", "GBP"),
+};
+
+const SHIPYARD: Need = Need {
+    title: "Dock planning for a shipyard",
+    description: "Four docks; the first is planned with our trial already.",
+    source: "Own customer",
+    company: "Varvet Skagen",
+    website: "https://varvetskagen.example",
+    industry: "Shipbuilding",
+    employees: 380,
+    address: ["Havnevej 31", "Skagen", "", "9990", "DK"],
+    contact: ["Jonas", "Holm", "Head of Production", "j.holm@varvetskagen.example", "+45 98 44 01 20"],
+    value: ("120000", "EUR"),
+};
+
+const COACHES: Need = Need {
+    title: "Dispatch for long-distance coaches",
+    description: "Sixty coaches, two depots; the tool of today ends with the year.",
+    source: "Event",
+    company: "Rotas do Sul Coaches",
+    website: "https://rotasdosul.example",
+    industry: "Transport",
+    employees: 210,
+    address: ["Rua da Estação 4", "Évora", "", "7000", "PT"],
+    contact: ["Marta", "Pires", "Head of Dispatch", "marta.pires@rotasdosul.example", "+351 266 700 112"],
+    value: ("88000", "EUR"),
+};
+
+const COACHES_AGAIN: Need =
+    Need { title: "Coach dispatch", description: "They asked us for an offer.", source: "Web", ..COACHES };
+
+const CLINIC: Need = Need {
+    title: "Theatre planning for a clinic",
+    description: "Eight theatres, planned on a board.",
+    source: "Referral",
+    company: "Alderbrook Clinic",
+    website: "https://alderbrook.example",
+    industry: "Health care",
+    employees: 700,
+    address: ["5 Mill Lane", "Bath", "", "BA1 4DT", "GB"],
+    contact: ["Owen", "Farrow", "Theatre Manager", "owen.farrow@alderbrook.example", "020 7946 0288"],
+    value: ("54000", "GBP"),
+};
+
+const OBSERVATORY: Need = Need {
+    title: "Visitor bookings for an observatory",
+    description: "Sold out on clear nights, empty on others; wants prices that follow the forecast.",
+    source: "Phone",
+    company: "Stella Polare Observatory",
+    website: "https://stellapolare.example",
+    industry: "Culture",
+    employees: 30,
+    address: ["Strada del Colle 90", "Bolzano", "BZ", "39100", "IT"],
+    contact: ["Chiara", "Conti", "Director", "chiara@stellapolare.example", "+39 0471 555 018"],
+    value: ("18000", "EUR"),
+};
+
+const FOUNDRY: Need = Need {
+    title: "Planning of melts in a foundry",
+    description: "Three furnaces; the scrap is what hurts.",
+    source: "Trade fair",
+    company: "Fundição Carvalho",
+    website: "https://fundicaocarvalho.example",
+    industry: "Metal",
+    employees: 340,
+    address: ["Avenida da Indústria 12", "Aveiro", "", "3800", "PT"],
+    contact: ["Ines", "Carvalho", "Plant Director", "ines@fundicaocarvalho.example", "+351 234 700 455"],
+    value: ("135000", "EUR"),
+};
+
+const GARDEN: Need = Need {
+    title: "Watering plan for a nursery garden",
+    description: "Wants to water by weather.",
+    source: "Web",
+    company: "Greenleaf Nursery",
+    website: "https://greenleafnursery.example",
+    industry: "Agriculture",
+    employees: 2,
+    address: ["12 Orchard Lane", "Burlington", "VT", "05401", "US"],
+    contact: ["Amy", "Burke", "Owner", "amy@greenleafnursery.example", "(802) 555-0162"],
+    value: ("1500", "USD"),
+};
+
+const QUARRY: Need = Need {
+    title: "Truck scheduling for a quarry",
+    description: "Two hundred loads a day, one scale.",
+    source: "Web",
+    company: "Granit Vogtland",
+    website: "https://granitvogtland.example",
+    industry: "Mining",
+    employees: 95,
+    address: ["Am Bruch 1", "Plauen", "", "08523", "DE"],
+    contact: ["Jörg", "Wendt", "Operations Manager", "j.wendt@granitvogtland.example", "+49 3741 555 0166"],
+    value: ("46000", "EUR"),
 };

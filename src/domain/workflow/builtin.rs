@@ -4,11 +4,21 @@ use std::sync::{Arc, LazyLock};
 
 use super::definition::Definition;
 
+/// The key of the workflow of leads that are passed to partners (mission A).
+pub const SHARED_LEAD: &str = "partner-lead";
+/// The key of the workflow of opportunities.
+pub const OPPORTUNITY: &str = "opportunity";
+
 static SHIPPED: LazyLock<Vec<Arc<Definition>>> = LazyLock::new(|| {
-    [include_str!("builtin/partner-lead.json"), include_str!("builtin/opportunity.json")]
-        .into_iter()
-        .map(|json| Arc::new(serde_json::from_str(json).expect("a shipped definition is read by a test of its own")))
-        .collect()
+    [
+        include_str!("builtin/partner-lead.json"),
+        include_str!("builtin/submitted-lead.json"),
+        include_str!("builtin/internal-lead.json"),
+        include_str!("builtin/opportunity.json"),
+    ]
+    .into_iter()
+    .map(|json| Arc::new(serde_json::from_str(json).expect("a shipped definition is read by a test of its own")))
+    .collect()
 });
 
 /// Every shipped workflow.
@@ -36,9 +46,18 @@ mod tests {
     #[test]
     fn a_shipped_workflow_is_found_by_key_and_version() {
         assert_eq!(builtin("partner-lead", 1).unwrap().name, "Shared lead");
-        assert_eq!(builtin("opportunity", 1).unwrap().initial, "qualified");
+        assert_eq!(builtin("opportunity", 1).unwrap().tracks[0].initial, "qualified");
         assert!(builtin("partner-lead", 2).is_none());
         assert!(builtin("nothing", 1).is_none());
+    }
+
+    #[test]
+    fn the_four_are_shipped_and_explain_themselves() {
+        let keys: Vec<_> = all().iter().map(|definition| definition.key.as_str()).collect();
+        assert_eq!(keys, [SHARED_LEAD, "submitted-lead", "internal-lead", OPPORTUNITY]);
+        for definition in all() {
+            assert!(definition.description.is_some(), "{}", definition.key);
+        }
     }
 
     #[test]

@@ -3,13 +3,15 @@
 use std::collections::HashSet;
 
 use super::{
-    definition::{Action, Definition, Effect, Field, FieldType, Subject},
+    definition::{ANY, Action, Choice, Definition, Effect, Field, FieldType, Guard, RuleSide, Subject, TrackKey, When},
     engine::alike,
 };
 use crate::domain::{
-    actor::{Role, Side},
+    actor::Role,
     duration::{parse_day, parse_moment},
+    lead,
     money::parse_decimal,
+    opportunity,
     text::{LINE, LONG, Rules},
 };
 
@@ -22,51 +24,125 @@ pub struct DefinitionFault {
     pub message: String,
 }
 
+/// The most faults that are told of one definition.
+pub const MAX_FAULTS: usize = 500;
+
 /// The most stages, and the most actions: more is a mistake, and a decision looks at each of them.
-const MAX_STAGES: usize = 50;
-const MAX_ACTIONS: usize = 100;
-/// The most fields of a form, and the most options of a choice.
-const MAX_FIELDS: usize = 50;
-const MAX_OPTIONS: usize = 100;
+pub(super) const MAX_STAGES: usize = 50;
+pub(super) const MAX_ACTIONS: usize = 100;
+/// The most fields of a form, the most groups of them, and the most options of a choice.
+pub(super) const MAX_FIELDS: usize = 50;
+pub(super) const MAX_GROUPS: usize = 20;
+pub(super) const MAX_OPTIONS: usize = 100;
+/// The most rules, guards and effects of an action.
+pub(super) const MAX_RULES: usize = 20;
+pub(super) const MAX_GUARDS: usize = 20;
+pub(super) const MAX_EFFECTS: usize = 50;
 /// The longest key and the longest name.
 const MAX_KEY: usize = 50;
-const NAME: Rules = Rules::line(100);
+pub(super) const NAME: Rules = Rules::line(100);
+/// The longest text that explains something.
+pub(super) const TEXT: Rules = Rules::lines(1_000);
+/// The longest title of a task.
+pub(super) const TITLE: Rules = Rules::line(200);
+/// What an opportunity that an action creates takes from its form, besides the name.
+const OPPORTUNITY: &[(&str, FieldType)] = &[
+    ("responsible", FieldType::Member),
+    ("city", FieldType::Text),
+    ("currentSituation", FieldType::LongText),
+    ("estimatedRevenue", FieldType::Money),
+    ("estimatedCloseDate", FieldType::Date),
+    ("sellingDirection", FieldType::Text),
+    ("originatingLead", FieldType::Lead),
+    ("description", FieldType::LongText),
+];
 
 /// Every fault of a definition. One without any can be stored and decided on.
 ///
 /// # Errors
 /// The faults, in the order of the definition.
 pub fn check(definition: &Definition) -> Result<(), Vec<DefinitionFault>> {
-    let mut check = Check { definition, faults: Vec::new() };
+    let mut check = Check { definition, faults: Faults::default() };
     check.head();
-    check.stages();
-    check.reach();
+    check.limit("/stages", definition.stages.len(), MAX_STAGES, "stages");
     check.limit("/actions", definition.actions.len(), MAX_ACTIONS, "actions");
-    for (i, action) in definition.actions.iter().enumerate() {
-        check.action(&format!("/actions/{i}"), i, action);
+    // What is too long is not looked at any further: that would take long too.
+    if definition.stages.len() <= MAX_STAGES && definition.actions.len() <= MAX_ACTIONS {
+        check.tracks();
+        check.stages();
+        check.reach();
+        for (i, action) in definition.actions.iter().enumerate() {
+            check.action(&format!("/actions/{i}"), i, action);
+        }
     }
-    if check.faults.is_empty() { Ok(()) } else { Err(check.faults) }
+    if check.faults.is_empty() { Ok(()) } else { Err(check.faults.into_list()) }
+}
+
+/// Faults, and how many more there are than are told.
+#[derive(Default)]
+pub(super) struct Faults {
+    list: Vec<DefinitionFault>,
+    more: usize,
+}
+
+impl Faults {
+    pub(super) fn add(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        if self.list.len() < MAX_FAULTS {
+            self.list.push(DefinitionFault { pointer: pointer.into(), message: message.into() });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// The faults; where some were left out, the last one says so.
+    pub(super) fn into_list(mut self) -> Vec<DefinitionFault> {
+        if self.more > 0 {
+            self.list.pop();
+            let message = format!("There are {} more faults, which are not listed.", self.more + 1);
+            self.list.push(DefinitionFault { pointer: String::new(), message });
+        }
+        self.list
+    }
 }
 
 struct Check<'a> {
     definition: &'a Definition,
-    faults: Vec<DefinitionFault>,
+    faults: Faults,
 }
 
 /// What a key is made of.
 #[derive(Clone, Copy)]
-enum Syntax {
+pub(super) enum Syntax {
     /// `partner-lead`
     Workflow,
     /// `closed_converted`
     Snake,
     /// `partnershipId`
     Camel,
+    /// `NOT_ENOUGH`
+    Upper,
+}
+
+impl Syntax {
+    /// The same as a regular expression of ECMA-262, without anchors.
+    pub(super) fn pattern(self) -> String {
+        let (first, rest) = match self {
+            Self::Workflow => ("a-z", "a-z0-9-"),
+            Self::Snake => ("a-z", "a-z0-9_"),
+            Self::Camel => ("a-z", "a-zA-Z0-9"),
+            Self::Upper => ("A-Z", "A-Z0-9_"),
+        };
+        format!("[{first}][{rest}]{{0,{}}}", MAX_KEY - 1)
+    }
 }
 
 impl Check<'_> {
     fn fault(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
-        self.faults.push(DefinitionFault { pointer: pointer.into(), message: message.into() });
+        self.faults.add(pointer, message);
     }
 
     fn key(&mut self, pointer: &str, key: &str, syntax: Syntax) {
@@ -80,8 +156,14 @@ impl Check<'_> {
                 "a letter from a to z, then such letters, digits and '_'",
             ),
             Syntax::Camel => (|c| c.is_ascii_alphanumeric(), "a letter from a to z, then letters and digits"),
+            Syntax::Upper => (
+                |c| matches!(c, 'A'..='Z' | '0'..='9' | '_'),
+                "a letter from A to Z, then such letters, digits and '_'",
+            ),
         };
-        let fits = key.starts_with(|c: char| c.is_ascii_lowercase()) && key.chars().all(rest) && key.len() <= MAX_KEY;
+        let upper = matches!(syntax, Syntax::Upper);
+        let first = |c: char| if upper { c.is_ascii_uppercase() } else { c.is_ascii_lowercase() };
+        let fits = key.starts_with(first) && key.chars().all(rest) && key.len() <= MAX_KEY;
         if !fits {
             self.fault(pointer, format!("A key is {said}, at most {MAX_KEY} in all."));
         }
@@ -109,16 +191,57 @@ impl Check<'_> {
             self.fault("/version", "A version counts from 1.");
         }
         self.name("/name", &definition.name);
-        match definition.stage(&definition.initial) {
-            None => self.fault("/initial", unknown_stage(&definition.initial)),
-            Some(stage) if stage.terminal => self.fault("/initial", "The first stage must not be an end."),
-            Some(_) => {}
+        if let Some(text) = &definition.description {
+            self.text("/description", text);
+        }
+        if definition.direction.is_some() && definition.subject != Subject::Lead {
+            self.fault("/direction", "Only leads are shared in a direction.");
+        }
+    }
+
+    fn tracks(&mut self) {
+        let definition = self.definition;
+        if definition.track(TrackKey::Stage).is_none() {
+            self.fault("/tracks", "The track STAGE is needed.");
+        }
+        for (i, track) in definition.tracks.iter().enumerate() {
+            let at = format!("/tracks/{i}");
+            if definition.tracks[..i].iter().any(|earlier| earlier.key == track.key) {
+                self.fault(format!("{at}/key"), format!("The track {} is listed twice.", track.key.as_str()));
+            }
+            if track.key == TrackKey::Status && definition.subject != Subject::Lead {
+                self.fault(format!("{at}/key"), "Only a lead has the track STATUS.");
+            }
+            match definition.stage(&track.initial) {
+                None => self.fault(format!("{at}/initial"), unknown_stage(&track.initial)),
+                Some(stage) if stage.track != track.key => {
+                    let message = format!("The stage \"{}\" is on the track {}.", stage.key, stage.track.as_str());
+                    self.fault(format!("{at}/initial"), message);
+                }
+                Some(stage) if stage.terminal => {
+                    self.fault(format!("{at}/initial"), "The first stage must not be an end.");
+                }
+                Some(_) => {}
+            }
+            let unlocks = definition.actions.iter().any(|action| action.effects.contains(&Effect::Unlock));
+            if track.locked && track.key != TrackKey::Stage {
+                self.fault(format!("{at}/locked"), "Only the track STAGE can be locked.");
+            } else if track.locked && !unlocks {
+                self.fault(format!("{at}/locked"), "Nothing unlocks this track: an action with UNLOCK is needed.");
+            }
+        }
+    }
+
+    fn text(&mut self, pointer: &str, text: &str) {
+        match TEXT.clean(text) {
+            Ok(Some(_)) => {}
+            Ok(None) => self.fault(pointer, "A text is needed, or nothing at all."),
+            Err(message) => self.fault(pointer, format!("The text {message}.")),
         }
     }
 
     fn stages(&mut self) {
         let stages = &self.definition.stages;
-        self.limit("/stages", stages.len(), MAX_STAGES, "stages");
         for (i, stage) in stages.iter().enumerate() {
             self.key(&format!("/stages/{i}/key"), &stage.key, Syntax::Snake);
             self.name(&format!("/stages/{i}/name"), &stage.name);
@@ -137,8 +260,16 @@ impl Check<'_> {
                     self.fault(format!("/stages/{i}"), message);
                 }
             }
-            let leads_on = self.definition.actions.iter().any(|action| action.from.contains(&stage.key));
-            if !stage.terminal && !leads_on {
+            if self.definition.track(stage.track).is_none() {
+                let message = format!("There is no track {}.", stage.track.as_str());
+                self.fault(format!("/stages/{i}/track"), message);
+            }
+            let leads_on = self
+                .definition
+                .actions
+                .iter()
+                .any(|action| action.from.contains(&stage.key) && (action.to.is_some() || action.passes_on()));
+            if !stage.terminal && !leads_on && !stage.reserved {
                 let message = "Nothing leads on from this stage: mark it as terminal, or add an action.";
                 self.fault(format!("/stages/{i}"), message);
             }
@@ -147,12 +278,14 @@ impl Check<'_> {
 
     fn reach(&mut self) {
         let definition = self.definition;
-        let mut reached: HashSet<&str> = HashSet::from([definition.initial.as_str()]);
+        let mut reached: HashSet<&str> = definition.tracks.iter().map(|track| track.initial.as_str()).collect();
         loop {
             let before = reached.len();
             for action in &definition.actions {
-                if action.from.iter().any(|from| reached.contains(from.as_str())) {
-                    reached.insert(&action.to);
+                if let Some(to) = &action.to
+                    && action.from.iter().any(|from| reached.contains(from.as_str()))
+                {
+                    reached.insert(to);
                 }
             }
             if reached.len() == before {
@@ -160,9 +293,16 @@ impl Check<'_> {
             }
         }
         for (i, stage) in definition.stages.iter().enumerate() {
-            if !reached.contains(stage.key.as_str()) {
-                let message = format!("No way leads from \"{}\" to this stage.", definition.initial);
-                self.fault(format!("/stages/{i}"), message);
+            match (reached.contains(stage.key.as_str()), stage.reserved) {
+                (false, false) => {
+                    let initial = definition.track(stage.track).map_or("", |track| &track.initial);
+                    let message = format!("No way leads from \"{initial}\" to this stage.");
+                    self.fault(format!("/stages/{i}"), message);
+                }
+                (true, true) => {
+                    self.fault(format!("/stages/{i}/reserved"), "A way leads to this stage: it is not reserved.");
+                }
+                _ => {}
             }
         }
     }
@@ -175,8 +315,13 @@ impl Check<'_> {
             self.fault(format!("{at}/key"), format!("There is another action \"{}\".", action.key));
         }
         self.from(at, action);
-        if definition.stage(&action.to).is_none() {
-            self.fault(format!("{at}/to"), unknown_stage(&action.to));
+        if let Some(help) = &action.help {
+            self.text(&format!("{at}/help"), help);
+        }
+        if let Some(to) = &action.to
+            && definition.stage(to).is_none()
+        {
+            self.fault(format!("{at}/to"), unknown_stage(to));
         }
         self.rules(at, action);
         self.limit(&format!("{at}/fields"), action.fields.len(), MAX_FIELDS, "fields");
@@ -184,10 +329,13 @@ impl Check<'_> {
             if action.fields[..j].iter().any(|earlier| earlier.key == field.key) {
                 self.fault(format!("{at}/fields/{j}/key"), format!("There is another field \"{}\".", field.key));
             }
-            self.field(&format!("{at}/fields/{j}"), field);
+            self.field(&format!("{at}/fields/{j}"), action, field);
         }
         for (j, group) in action.exactly_one_of.iter().enumerate() {
             self.group(&format!("{at}/exactlyOneOf/{j}"), action, group);
+        }
+        for (j, guard) in action.guards.iter().enumerate() {
+            self.guard(&format!("{at}/guards/{j}"), action, guard);
         }
         for (j, effect) in action.effects.iter().enumerate() {
             self.effect(&format!("{at}/effects/{j}"), action, j, effect);
@@ -203,13 +351,98 @@ impl Check<'_> {
             if action.from[..j].contains(from) {
                 self.fault(at.as_str(), format!("The stage \"{from}\" is listed twice."));
             }
+            if from == ANY {
+                if action.from.len() > 1 {
+                    self.fault(at, "\"*\" is any stage: it stands alone.");
+                } else if action.to.is_some() || action.system {
+                    self.fault(at, "Only a person's action that leads nowhere is possible from any stage.");
+                }
+                continue;
+            }
+            let track = self.definition.track_of(action);
             match self.definition.stage(from) {
                 None => self.fault(at, unknown_stage(from)),
-                Some(stage) if stage.terminal && !action.effects.contains(&Effect::NewAssignment) => {
+                Some(stage) if stage.terminal && action.to.is_some() && !action.passes_on() => {
                     let message = format!("\"{from}\" is an end: only an action with NEW_ASSIGNMENT leads on from it.");
                     self.fault(at, message);
                 }
+                Some(stage) if stage.track != track => {
+                    let message =
+                        format!("\"{from}\" is on the track {}, the action on the other.", stage.track.as_str());
+                    self.fault(at, message);
+                }
                 Some(_) => {}
+            }
+        }
+    }
+
+    /// A condition on the action's own form.
+    fn when(&mut self, at: &str, action: &Action, when: &When) {
+        let field = action.fields.iter().find(|field| field.key == when.field);
+        let Some(options) = field.and_then(|field| field.options.as_ref()) else {
+            self.fault(format!("{at}/field"), format!("The action has no CHOICE \"{}\".", when.field));
+            return;
+        };
+        if when.one_of.is_empty() {
+            self.fault(format!("{at}/oneOf"), "An option is needed.");
+        }
+        for (j, value) in when.one_of.iter().enumerate() {
+            if !options.iter().any(|option| option.value == *value) {
+                self.fault(format!("{at}/oneOf/{j}"), format!("\"{}\" has no option \"{value}\".", when.field));
+            }
+        }
+    }
+
+    /// The type of a field of the record that the workflow is for.
+    fn kind_of(&self, path: &str) -> Option<FieldType> {
+        match self.definition.subject {
+            Subject::Lead => lead::field_at(path).map(|field| field.kind),
+            Subject::Opportunity => opportunity::field_at(path).map(|field| field.kind),
+        }
+    }
+
+    fn unknown_path(&self, path: &str) -> String {
+        let paths: Vec<_> = match self.definition.subject {
+            Subject::Lead => lead::FIELDS.iter().map(|field| field.path).collect(),
+            Subject::Opportunity => opportunity::FIELDS.iter().map(|field| field.path).collect(),
+        };
+        format!("There is no field \"{path}\"; there are {}.", paths.join(", "))
+    }
+
+    fn guard(&mut self, at: &str, action: &Action, guard: &Guard) {
+        if action.system {
+            self.fault(at, "Time passes whatever the lead is like: a system action has no guards.");
+        }
+        match guard {
+            Guard::Fields { fields, when } => {
+                if fields.is_empty() {
+                    self.fault(format!("{at}/fields"), "A field is needed.");
+                }
+                for (j, path) in fields.iter().enumerate() {
+                    if self.kind_of(path).is_none() {
+                        self.fault(format!("{at}/fields/{j}"), self.unknown_path(path));
+                    }
+                }
+                if let Some(when) = when {
+                    self.when(&format!("{at}/when"), action, when);
+                }
+            }
+            Guard::At { stages, message } => {
+                self.text(&format!("{at}/message"), message);
+                if stages.is_empty() {
+                    self.fault(format!("{at}/stages"), "A stage is needed.");
+                }
+                let own = self.definition.track_of(action);
+                for (j, key) in stages.iter().enumerate() {
+                    let at = format!("{at}/stages/{j}");
+                    match self.definition.stage(key) {
+                        None => self.fault(at, unknown_stage(key)),
+                        Some(stage) if stage.track == own => {
+                            self.fault(at, format!("\"{key}\" is on the action's own track: name it in \"from\"."));
+                        }
+                        Some(_) => {}
+                    }
+                }
             }
         }
     }
@@ -234,13 +467,23 @@ impl Check<'_> {
             self.fault(format!("{at}/allow"), "An action needs a rule that says who may use it.");
         }
         for (j, rule) in action.allow.iter().enumerate() {
+            let of_source = action.passes_on() || action.effects.contains(&Effect::EndAssignment);
+            if of_source && rule.side != RuleSide::Source {
+                self.fault(format!("{at}/allow/{j}/side"), "Only the SOURCE passes a lead on or takes it back.");
+            }
+            let of_partnership = matches!(rule.side, RuleSide::Vendor | RuleSide::Partner | RuleSide::StageMover);
+            if of_partnership && self.definition.subject == Subject::Opportunity {
+                let message =
+                    "An opportunity is in no partnership: its sides are RECEIVER, which works it, and SOURCE.";
+                self.fault(format!("{at}/allow/{j}/side"), message);
+            }
             let at = format!("{at}/allow/{j}/roles");
             if rule.roles.is_empty() {
                 self.fault(at.as_str(), "A rule needs a role.");
             }
             for (k, role) in rule.roles.iter().enumerate() {
                 let at = format!("{at}/{k}");
-                let passes_on = rule.side == Side::Source && action.effects.contains(&Effect::NewAssignment);
+                let passes_on = rule.side == RuleSide::Source && action.passes_on();
                 match role {
                     Role::Viewer => self.fault(at, "VIEWER reads only."),
                     Role::Integration if !passes_on => {
@@ -253,9 +496,32 @@ impl Check<'_> {
         }
     }
 
-    fn field(&mut self, at: &str, field: &Field) {
+    fn field(&mut self, at: &str, action: &Action, field: &Field) {
         self.key(&format!("{at}/key"), &field.key, Syntax::Camel);
         self.name(&format!("{at}/label"), &field.label);
+        if let Some(help) = &field.help {
+            self.text(&format!("{at}/help"), help);
+        }
+        if let Some(when) = &field.required_when {
+            self.when(&format!("{at}/requiredWhen"), action, when);
+            if field.required {
+                self.fault(format!("{at}/requiredWhen"), "This field is required always.");
+            }
+        }
+        if let Some(path) = &field.default_from {
+            let text = |kind| matches!(kind, FieldType::Text | FieldType::LongText);
+            match self.kind_of(path) {
+                None => self.fault(format!("{at}/defaultFrom"), self.unknown_path(path)),
+                Some(kind) if kind == field.kind || (text(kind) && text(field.kind)) => {}
+                Some(kind) => {
+                    let message = format!("\"{path}\" is a {}, this field a {}.", kind.as_str(), field.kind.as_str());
+                    self.fault(format!("{at}/defaultFrom"), message);
+                }
+            }
+        }
+        if field.read_only && field.default.is_none() && field.default_from.is_none() {
+            self.fault(format!("{at}/readOnly"), "What can't be filled in needs a default.");
+        }
         match (&field.options, field.kind) {
             (None, FieldType::Choice) => self.fault(at, "A CHOICE needs its options."),
             (Some(options), FieldType::Choice) => {
@@ -263,10 +529,12 @@ impl Check<'_> {
                     self.fault(format!("{at}/options"), "A CHOICE needs its options.");
                 }
                 self.limit(&format!("{at}/options"), options.len(), MAX_OPTIONS, "options");
-                for (j, option) in options.iter().enumerate() {
-                    self.name(&format!("{at}/options/{j}"), option);
-                    if options[..j].contains(option) {
-                        self.fault(format!("{at}/options/{j}"), format!("The option \"{option}\" is listed twice."));
+                for (j, Choice { value, label }) in options.iter().enumerate() {
+                    self.key(&format!("{at}/options/{j}/value"), value, Syntax::Upper);
+                    self.name(&format!("{at}/options/{j}/label"), label);
+                    if options[..j].iter().any(|earlier| earlier.value == *value) {
+                        let at = format!("{at}/options/{j}/value");
+                        self.fault(at, format!("The option \"{value}\" is listed twice."));
                     }
                 }
             }
@@ -291,8 +559,11 @@ impl Check<'_> {
             }
             match action.fields.iter().find(|field| field.key == *key) {
                 None => self.fault(at, format!("The action has no field \"{key}\".")),
-                Some(field) if field.required => {
+                Some(field) if field.required || field.required_when.is_some() => {
                     self.fault(at, format!("\"{key}\" is required, so it can't be one of several."));
+                }
+                Some(field) if field.default.is_some() || field.default_from.is_some() => {
+                    self.fault(at, format!("\"{key}\" is filled in by itself, so it can't be one of several."));
                 }
                 Some(_) => {}
             }
@@ -317,18 +588,38 @@ impl Check<'_> {
             let what = if only == Subject::Lead { "a lead" } else { "an opportunity" };
             self.fault(at, format!("Only a workflow for {what} can have this effect."));
         }
-        let field = |key: &str, kinds: &[FieldType]| {
-            action.fields.iter().find(|field| field.key == key && kinds.contains(&field.kind))
-        };
+        let field = |key: &str, kinds: &[FieldType]| field(action, key, kinds);
         match effect {
             Effect::KeepReason if field("reason", &[FieldType::Text, FieldType::LongText]).is_none() => {
                 self.fault(at, "KEEP_REASON needs a field \"reason\" of type TEXT or LONG_TEXT.");
             }
-            Effect::NewAssignment
-                if field("partnershipId", &[FieldType::Partnership]).is_none_or(|field| !field.required) =>
-            {
-                self.fault(at, "NEW_ASSIGNMENT needs a required field \"partnershipId\" of type PARTNERSHIP.");
+            Effect::KeepNote if field("note", &[FieldType::Text, FieldType::LongText]).is_none() => {
+                self.fault(at, "KEEP_NOTE needs a field \"note\" of type TEXT or LONG_TEXT.");
             }
+            Effect::KeepCode if field("code", &[FieldType::Choice]).is_none() => {
+                self.fault(at, "KEEP_CODE needs a field \"code\" of type CHOICE.");
+            }
+            Effect::KeepDuplicate if field("duplicateOf", &[FieldType::Lead]).is_none() => {
+                self.fault(at, "KEEP_DUPLICATE needs a field \"duplicateOf\" of type LEAD.");
+            }
+            Effect::SetOwner if field("owner", &[FieldType::Member]).is_none_or(|field| !field.required) => {
+                self.fault(at, "SET_OWNER needs a required field \"owner\" of type MEMBER.");
+            }
+            Effect::Unlock => {
+                if !self.definition.track(TrackKey::Stage).is_some_and(|track| track.locked) {
+                    self.fault(at, "There is nothing to unlock: the track STAGE is not locked.");
+                }
+                if self.definition.track_of(action) != TrackKey::Status {
+                    self.fault(at, "An action of the track STATUS unlocks the other one.");
+                }
+            }
+            Effect::Activate | Effect::Deactivate if action.to.is_some() => {
+                self.fault(at, "An action that activates or deactivates leads nowhere: it has no \"to\".");
+            }
+            Effect::CreateOpportunity { when } => self.creation(at, action, when.as_ref()),
+            Effect::CreateTask { title, .. } => self.line(&format!("{at}/title"), title),
+            Effect::Notify { message, .. } => self.text(&format!("{at}/message"), message),
+            Effect::NewAssignment { template } => self.passing(at, action, template.as_deref()),
             Effect::KeepDeal
                 if field("value", &[FieldType::Money]).or(field("closeDate", &[FieldType::Date])).is_none() =>
             {
@@ -348,8 +639,59 @@ impl Check<'_> {
                     );
                 }
             }
-            Effect::StartCounter { then, .. } => self.counter(at, action, then),
+            Effect::StartCounter { then, field: end, .. } => {
+                if let Some(key) = end
+                    && field(key, &[FieldType::DateTime]).is_none()
+                {
+                    self.fault(format!("{at}/field"), format!("The action has no field \"{key}\" of type DATE_TIME."));
+                }
+                self.counter(at, action, then);
+            }
             _ => {}
+        }
+    }
+
+    fn creation(&mut self, at: &str, action: &Action, when: Option<&When>) {
+        match field(action, "name", &[FieldType::Text]) {
+            None => self.fault(at, "CREATE_OPPORTUNITY needs a field \"name\" of type TEXT."),
+            // Else an opportunity would be created without one.
+            Some(name) if !name.required && (when.is_none() || name.required_when.as_ref() != when) => {
+                self.fault(at, "The field \"name\" has to be required whenever CREATE_OPPORTUNITY happens.");
+            }
+            Some(_) => {}
+        }
+        for (key, kind) in OPPORTUNITY {
+            if let Some(j) = action.fields.iter().position(|field| field.key == *key)
+                && action.fields[j].kind != *kind
+            {
+                let message = format!("For CREATE_OPPORTUNITY the field \"{key}\" is a {}.", kind.as_str());
+                self.fault(at, message);
+            }
+        }
+        if let Some(when) = when {
+            self.when(&format!("{at}/when"), action, when);
+        }
+    }
+
+    fn passing(&mut self, at: &str, action: &Action, template: Option<&str>) {
+        if field(action, "partnershipId", &[FieldType::Partnership]).is_none_or(|field| !field.required) {
+            self.fault(at, "NEW_ASSIGNMENT needs a required field \"partnershipId\" of type PARTNERSHIP.");
+        }
+        if let Some(template) = template {
+            self.key(&format!("{at}/template"), template, Syntax::Workflow);
+            if action.to.is_some() {
+                self.fault(at, "A lead that goes on with another template leaves this workflow as it is: no \"to\".");
+            }
+        } else if action.to.is_none() {
+            self.fault(at, "A lead that is passed on moves to a stage: \"to\" is needed.");
+        }
+    }
+
+    fn line(&mut self, pointer: &str, text: &str) {
+        match TITLE.clean(text) {
+            Ok(Some(_)) => {}
+            Ok(None) => self.fault(pointer, "A text is needed."),
+            Err(message) => self.fault(pointer, format!("The text {message}.")),
         }
     }
 
@@ -360,14 +702,21 @@ impl Check<'_> {
         }
         let at = format!("{at}/then");
         match self.definition.action(then) {
-            Some(end) if end.system && end.from.contains(&action.to) => {}
             Some(end) if end.system => {
-                self.fault(at, format!("\"{then}\" is not possible from \"{}\", where this leads to.", action.to));
+                let lands = action.to.as_ref().map_or(action.from.as_slice(), std::slice::from_ref);
+                if let Some(stage) = lands.iter().find(|stage| !end.from.contains(stage)) {
+                    self.fault(at, format!("\"{then}\" is not possible from \"{stage}\", where this leads to."));
+                }
             }
             Some(_) => self.fault(at, format!("\"{then}\" is not an action of the system.")),
             None => self.fault(at, format!("There is no action \"{then}\".")),
         }
     }
+}
+
+/// The field of a form that has this key and one of these types.
+fn field<'a>(action: &'a Action, key: &str, kinds: &[FieldType]) -> Option<&'a Field> {
+    action.fields.iter().find(|field| field.key == key && kinds.contains(&field.kind))
 }
 
 fn unknown_stage(key: &str) -> String {
@@ -376,11 +725,27 @@ fn unknown_stage(key: &str) -> String {
 
 /// Whether an action can't sensibly do both.
 fn contradict(a: &Effect, b: &Effect) -> bool {
-    use Effect::{Archive, EndAssignment, NewAssignment, StartCounter, StopCounter, Unarchive};
-    let one_way = |a: &Effect, b: &Effect| {
-        matches!((a, b), (Archive, Unarchive) | (StopCounter, StartCounter { .. }) | (EndAssignment, NewAssignment))
+    use Effect::{
+        Activate, Archive, CreateOpportunity, Deactivate, EndAssignment, LinkOpportunity, NewAssignment, StartCounter,
+        StopCounter, Unarchive,
     };
-    one_way(a, b) || one_way(b, a) || matches!((a, b), (StartCounter { .. }, StartCounter { .. })) && a != b
+    let one_way = |a: &Effect, b: &Effect| {
+        matches!(
+            (a, b),
+            (Archive, Unarchive)
+                | (StopCounter, StartCounter { .. })
+                | (EndAssignment, NewAssignment { .. })
+                | (Activate, Deactivate)
+                | (CreateOpportunity { .. }, LinkOpportunity)
+        )
+    };
+    let twice = matches!(
+        (a, b),
+        (StartCounter { .. }, StartCounter { .. })
+            | (NewAssignment { .. }, NewAssignment { .. })
+            | (CreateOpportunity { .. }, CreateOpportunity { .. })
+    );
+    one_way(a, b) || one_way(b, a) || (twice && a != b)
 }
 
 /// Whether a client could show this default in such a field.
@@ -393,12 +758,13 @@ fn fits(field: &Field, default: &str) -> bool {
         FieldType::Date => parse_day(default).is_ok(),
         FieldType::DateTime => parse_moment(default).is_ok(),
         FieldType::Boolean => matches!(default, "true" | "false"),
-        FieldType::Choice => field.options.iter().flatten().any(|option| option == default),
+        FieldType::Choice => field.options.iter().flatten().any(|option| option.value == default),
         FieldType::Money
         | FieldType::Member
         | FieldType::Opportunity
         | FieldType::OpportunityForm
-        | FieldType::Partnership => false,
+        | FieldType::Partnership
+        | FieldType::Lead => false,
     }
 }
 
@@ -408,7 +774,26 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::domain::workflow::builtin;
+    use crate::{
+        domain::{
+            actor::Side,
+            workflow::{
+                builtin,
+                diagram::mermaid,
+                engine::{Caller, Facts, Fields, Form, Limits, action_to, available, decide},
+                read::read,
+            },
+        },
+        error::Error,
+    };
+
+    fn submitted() -> Value {
+        serde_json::to_value(&*builtin::builtin("submitted-lead", 1).unwrap()).unwrap()
+    }
+
+    fn internal() -> Value {
+        serde_json::to_value(&*builtin::builtin("internal-lead", 1).unwrap()).unwrap()
+    }
 
     fn lead() -> Value {
         serde_json::to_value(&*builtin::builtin("partner-lead", 1).unwrap()).unwrap()
@@ -433,14 +818,23 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
     fn each_fault_is_told_with_its_place() {
-        type Change = fn(&mut Value);
         let cases: Vec<(Change, &str, &str)> = vec![
             (|d| d["key"] = json!("Partner"), "/key", "A key is"),
             (|d| d["version"] = json!(0), "/version", "from 1"),
             (|d| d["name"] = json!(" "), "/name", "needed"),
             (|d| d["name"] = json!("a\u{202E}"), "/name", "control"),
-            (|d| d["initial"] = json!("nowhere"), "/initial", "no stage \"nowhere\""),
-            (|d| d["initial"] = json!("declined"), "/initial", "must not be an end"),
+            (|d| d["description"] = json!(" "), "/description", "or nothing at all"),
+            (|d| d["tracks"] = json!([]), "/tracks", "STAGE is needed"),
+            (|d| d["tracks"][0]["initial"] = json!("nowhere"), "/tracks/0/initial", "no stage \"nowhere\""),
+            (|d| d["tracks"][0]["initial"] = json!("declined"), "/tracks/0/initial", "must not be an end"),
+            (|d| d["tracks"][0]["locked"] = json!(true), "/tracks/0/locked", "Nothing unlocks"),
+            (
+                |d| d["tracks"].as_array_mut().unwrap().push(json!({"key": "STAGE", "initial": "new"})),
+                "/tracks/1/key",
+                "listed twice",
+            ),
+            (|d| d["stages"][1]["track"] = json!("STATUS"), "/stages/1/track", "no track STATUS"),
+            (|d| d["stages"][1]["reserved"] = json!(true), "/stages/1/reserved", "not reserved"),
             (|d| d["stages"][1]["key"] = json!("new"), "/stages/1/key", "another stage \"new\""),
             (|d| d["stages"][1]["name"] = json!("NEW!"), "/stages/1", "told apart"),
             (|d| d["stages"][1]["name"] = json!("***"), "/stages/1/name", "letter or a digit"),
@@ -475,6 +869,30 @@ mod tests {
             ),
             (|d| d["actions"][SHARE]["allow"][0]["side"] = json!("RECEIVER"), "/actions/0/allow/0/roles/4", "nothing"),
             (
+                |d| d["actions"][SHARE]["allow"][0]["side"] = json!("VENDOR"),
+                "/actions/0/allow/0/side",
+                "Only the SOURCE",
+            ),
+            (
+                |d| d["actions"][ACCEPT]["allow"][0]["roles"] = json!(["SALES", "SALES"]),
+                "/actions/1/allow/0/roles/1",
+                "twice",
+            ),
+            (|d| d["actions"][ACCEPT]["help"] = json!(""), "/actions/1/help", "or nothing"),
+            (|d| d["actions"][ACCEPT]["from"] = json!(["*"]), "/actions/1/from/0", "leads nowhere"),
+            (|d| d["actions"][ACCEPT]["from"] = json!(["*", "new"]), "/actions/1/from/0", "stands alone"),
+            (
+                |d| drop(d["actions"][SHARE].as_object_mut().unwrap().remove("to")),
+                "/actions/0/effects/0",
+                "\"to\" is needed",
+            ),
+            (|d| d["actions"][SHARE]["effects"][0]["template"] = json!("other"), "/actions/0/effects/0", "no \"to\""),
+            (
+                |d| d["actions"][SHARE]["effects"][0]["template"] = json!("Other"),
+                "/actions/0/effects/0/template",
+                "A key is",
+            ),
+            (
                 |d| d["actions"][EXPIRE]["allow"] = json!([{"side": "SOURCE", "roles": ["ADMIN"]}]),
                 "/actions/5/allow",
                 "no rules",
@@ -503,7 +921,7 @@ mod tests {
                 "needs its options",
             ),
             (
-                |d| d["actions"][DECLINE]["fields"][0]["options"] = json!(["a"]),
+                |d| d["actions"][DECLINE]["fields"][0]["options"] = json!([{"value": "A", "label": "A"}]),
                 "/actions/2/fields/0/options",
                 "Only a CHOICE",
             ),
@@ -555,9 +973,25 @@ mod tests {
                 "/actions/2/effects/0",
                 "for an opportunity",
             ),
+            (
+                |d| d["actions"][CONVERT]["fields"][0]["defaultFrom"] = json!("title"),
+                "/actions/3/fields/0/defaultFrom",
+                "is a TEXT, this field a OPPORTUNITY",
+            ),
+            (
+                |d| d["actions"][CONVERT]["fields"][0]["defaultFrom"] = json!("title"),
+                "/actions/3/exactlyOneOf/0/0",
+                "filled in by itself",
+            ),
         ];
+        told(lead, cases);
+    }
+
+    type Change = fn(&mut Value);
+
+    fn told(definition: fn() -> Value, cases: Vec<(Change, &str, &str)>) {
         for (change, pointer, says) in cases {
-            let mut definition = lead();
+            let mut definition = definition();
             change(&mut definition);
             let faults = faults(definition);
             assert!(
@@ -567,6 +1001,230 @@ mod tests {
         }
     }
 
+    /// The place of an action in a definition as JSON.
+    fn at<'a>(definition: &'a mut Value, key: &str) -> &'a mut Value {
+        definition["actions"].as_array_mut().unwrap().iter_mut().find(|action| action["key"] == key).unwrap()
+    }
+
+    #[test]
+    fn each_fault_of_two_tracks_is_told_with_its_place() {
+        told(
+            submitted,
+            vec![
+                (|d| d["tracks"][0]["locked"] = json!(true), "/tracks/0/locked", "Only the track STAGE"),
+                (|d| d["tracks"][0]["initial"] = json!("qualification"), "/tracks/0/initial", "is on the track STAGE"),
+                (|d| d["tracks"][1]["locked"] = json!(false), "/actions/3/effects/1", "not locked"),
+                (|d| at(d, "accept")["effects"] = json!([]), "/tracks/1/locked", "Nothing unlocks"),
+                (
+                    |d| at(d, "propose")["effects"] = json!([{"do": "UNLOCK"}]),
+                    "/actions/13/effects/0",
+                    "of the track STATUS",
+                ),
+                (
+                    |d| at(d, "accept")["from"] = json!(["new", "proposal"]),
+                    "/actions/3/from/1",
+                    "is on the track STAGE, the action on the other",
+                ),
+                (|d| at(d, "accept")["to"] = json!("proposal"), "/actions/3/from/0", "on the track STATUS"),
+                (
+                    |d| at(d, "win")["guards"] = json!([{"need": "AT", "stages": ["proposal"], "message": "No."}]),
+                    "/actions/15/guards/0/stages/0",
+                    "own track",
+                ),
+                (
+                    |d| at(d, "win")["guards"] = json!([{"need": "AT", "stages": ["x"], "message": "No."}]),
+                    "/actions/15/guards/0/stages/0",
+                    "no stage",
+                ),
+                (
+                    |d| at(d, "win")["guards"] = json!([{"need": "AT", "stages": [], "message": "No."}]),
+                    "/actions/15/guards/0/stages",
+                    "needed",
+                ),
+                (
+                    |d| at(d, "win")["guards"] = json!([{"need": "AT", "stages": ["accepted"], "message": ""}]),
+                    "/actions/15/guards/0/message",
+                    "needed",
+                ),
+                (
+                    |d| at(d, "check_due")["guards"] = json!([{"need": "FIELDS", "fields": ["title"]}]),
+                    "/actions/10/guards/0",
+                    "no guards",
+                ),
+                (
+                    |d| at(d, "start_recurring")["effects"][1]["field"] = json!("when"),
+                    "/actions/7/effects/1/field",
+                    "no field \"when\" of type DATE_TIME",
+                ),
+                (
+                    |d| {
+                        at(d, "check_due")["effects"][1] =
+                            json!({"do": "START_COUNTER", "limit": "CHECK", "then": "check_due"});
+                    },
+                    "/actions/10/effects/1",
+                    "starts no counter",
+                ),
+                (
+                    |d| at(d, "check_due")["effects"][1]["title"] = json!("a\nb"),
+                    "/actions/10/effects/1/title",
+                    "one line",
+                ),
+                (|d| at(d, "check_due")["effects"][1]["title"] = json!(" "), "/actions/10/effects/1/title", "needed"),
+                (
+                    |d| at(d, "check_due")["effects"][2]["message"] = json!(" "),
+                    "/actions/10/effects/2/message",
+                    "needed",
+                ),
+                (
+                    |d| at(d, "reject")["fields"][0]["options"] = json!([]),
+                    "/actions/4/fields/0/options",
+                    "needs its options",
+                ),
+                (
+                    |d| at(d, "reject")["fields"][0]["options"][0]["value"] = json!("Other"),
+                    "/actions/4/fields/0/options/0/value",
+                    "A key is",
+                ),
+                (
+                    |d| at(d, "reject")["fields"][0]["options"][0]["value"] = json!("OTHER"),
+                    "/actions/4/fields/0/options/3/value",
+                    "listed twice",
+                ),
+                (
+                    |d| at(d, "reject")["fields"][0]["options"][0]["label"] = json!(""),
+                    "/actions/4/fields/0/options/0/label",
+                    "needed",
+                ),
+                (|d| at(d, "reject")["fields"] = json!([]), "/actions/4/effects/1", "\"reason\""),
+                (|d| at(d, "reject")["fields"] = json!([]), "/actions/4/effects/2", "\"code\" of type CHOICE"),
+                (|d| at(d, "reject")["fields"] = json!([]), "/actions/4/effects/3", "\"duplicateOf\" of type LEAD"),
+                (|d| at(d, "request_info")["fields"] = json!([]), "/actions/1/effects/0", "\"note\""),
+                (
+                    |d| at(d, "withdraw")["allow"][0]["side"] = json!("PARTNER"),
+                    "/actions/11/allow/0/side",
+                    "Only the SOURCE",
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn each_fault_of_a_form_is_told_with_its_place() {
+        told(
+            internal,
+            vec![
+                (|d| at(d, "assign")["fields"][0]["required"] = json!(false), "/actions/0/effects/0", "\"owner\""),
+                (|d| at(d, "activate")["to"] = json!("new"), "/actions/6/effects/0", "leads nowhere"),
+                (
+                    |d| at(d, "activate")["effects"] = json!([{"do": "ACTIVATE"}, {"do": "DEACTIVATE"}]),
+                    "/actions/6/effects/1",
+                    "contradicts",
+                ),
+                (
+                    |d| at(d, "qualify")["guards"][0]["fields"] = json!(["owner", "colour"]),
+                    "/actions/2/guards/0/fields/1",
+                    "no field \"colour\"; there are id, title",
+                ),
+                (|d| at(d, "qualify")["guards"][0]["fields"] = json!([]), "/actions/2/guards/0/fields", "needed"),
+                (
+                    |d| at(d, "disqualify")["guards"][0]["when"]["field"] = json!("reason"),
+                    "/actions/3/guards/0/when/field",
+                    "no CHOICE \"reason\"",
+                ),
+                (
+                    |d| at(d, "disqualify")["guards"][0]["when"]["oneOf"] = json!([]),
+                    "/actions/3/guards/0/when/oneOf",
+                    "needed",
+                ),
+                (
+                    |d| at(d, "disqualify")["guards"][0]["when"]["oneOf"] = json!(["NO"]),
+                    "/actions/3/guards/0/when/oneOf/0",
+                    "no option \"NO\"",
+                ),
+                (
+                    |d| at(d, "disqualify")["fields"][2]["requiredWhen"]["field"] = json!("x"),
+                    "/actions/3/fields/2/requiredWhen/field",
+                    "no CHOICE \"x\"",
+                ),
+                (
+                    |d| at(d, "disqualify")["fields"][3]["required"] = json!(true),
+                    "/actions/3/fields/3/requiredWhen",
+                    "required always",
+                ),
+                (
+                    |d| at(d, "disqualify")["effects"][3]["when"]["oneOf"] = json!(["NON_TARGET_CLIENT"]),
+                    "/actions/3/effects/3",
+                    "\"name\" has to be required whenever",
+                ),
+                (
+                    |d| drop(at(d, "disqualify")["effects"][3].as_object_mut().unwrap().remove("when")),
+                    "/actions/3/effects/3",
+                    "\"name\" has to be required whenever",
+                ),
+                (
+                    |d| at(d, "disqualify")["effects"][3]["when"]["oneOf"] = json!(["NO"]),
+                    "/actions/3/effects/3/when/oneOf/0",
+                    "no option",
+                ),
+                (|d| at(d, "qualify")["fields"][0]["required"] = json!(false), "/actions/2/effects/1", "\"name\""),
+                (|d| at(d, "qualify")["fields"][0]["type"] = json!("LONG_TEXT"), "/actions/2/effects/1", "\"name\""),
+                (
+                    |d| at(d, "qualify")["fields"][2]["type"] = json!("DATE"),
+                    "/actions/2/effects/1",
+                    "\"city\" is a TEXT",
+                ),
+                (
+                    |d| at(d, "qualify")["fields"][2]["type"] = json!("DATE"),
+                    "/actions/2/fields/2/defaultFrom",
+                    "is a TEXT, this field a DATE",
+                ),
+                (
+                    |d| at(d, "qualify")["fields"][0]["defaultFrom"] = json!("name"),
+                    "/actions/2/fields/0/defaultFrom",
+                    "no field \"name\"",
+                ),
+                (
+                    |d| drop(at(d, "qualify")["fields"][7].as_object_mut().unwrap().remove("defaultFrom")),
+                    "/actions/2/fields/7/readOnly",
+                    "needs a default",
+                ),
+                (
+                    |d| at(d, "qualify")["effects"] = json!([{"do": "CREATE_OPPORTUNITY"}, {"do": "LINK_OPPORTUNITY"}]),
+                    "/actions/2/effects/1",
+                    "contradicts",
+                ),
+                (|d| d["stages"][4]["reserved"] = json!(false), "/stages/4", "No way leads"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_stage_that_is_reserved_needs_no_way() {
+        let mut definition = internal();
+        assert_eq!(definition["stages"][4]["reserved"], json!(true));
+        definition["stages"][4].as_object_mut().unwrap().remove("terminal");
+        assert_eq!(faults(definition), []);
+    }
+
+    #[test]
+    fn what_is_much_too_long_is_not_looked_at_any_further() {
+        let mut definition = lead();
+        definition["stages"] =
+            (0..10_000).map(|i| json!({"key": format!("s{i}"), "name": "x", "kind": "OPEN"})).collect();
+        let found = faults(definition);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, "/stages");
+
+        let mut definition = lead();
+        let field = json!({"key": "1", "label": "", "type": "TEXT"});
+        for action in definition["actions"].as_array_mut().unwrap() {
+            action["fields"] = std::iter::repeat_n(field.clone(), 100).collect();
+        }
+        let found = faults(definition);
+        assert_eq!(found.len(), MAX_FAULTS);
+        assert!(found.last().unwrap().1.contains("more faults"));
+    }
+
     #[test]
     fn an_opportunity_has_no_counter_and_no_assignment() {
         for effect in [
@@ -574,6 +1232,10 @@ mod tests {
             json!({"do": "START_COUNTER", "limit": "ANSWER", "then": "x"}),
             json!({"do": "END_ASSIGNMENT"}),
             json!({"do": "ARCHIVE"}),
+            json!({"do": "SET_OWNER"}),
+            json!({"do": "UNLOCK"}),
+            json!({"do": "DEACTIVATE"}),
+            json!({"do": "CREATE_OPPORTUNITY"}),
         ] {
             let mut definition = opportunity();
             definition["actions"][0]["effects"] = json!([effect]);
@@ -583,6 +1245,14 @@ mod tests {
         let mut definition = opportunity();
         definition["actions"][3]["fields"] = json!([]);
         assert!(faults(definition).iter().any(|(_, message)| message.starts_with("KEEP_DEAL needs")));
+        let mut definition = opportunity();
+        definition["direction"] = json!("VENDOR_TO_PARTNER");
+        definition["actions"][0]["allow"][0]["side"] = json!("VENDOR");
+        definition["tracks"].as_array_mut().unwrap().push(json!({"key": "STATUS", "initial": "proposal"}));
+        let faults = faults(definition);
+        assert!(faults.iter().any(|(at, _)| at == "/direction"), "{faults:?}");
+        assert!(faults.iter().any(|(at, _)| at == "/actions/0/allow/0/side"), "{faults:?}");
+        assert!(faults.iter().any(|(at, message)| at == "/tracks/1/key" && message.contains("Only a lead")));
     }
 
     #[test]
@@ -594,13 +1264,13 @@ mod tests {
             ("DATE", "2026-11-21", "today"),
             ("DATE_TIME", "2026-11-21T00:00:00Z", "now"),
             ("BOOLEAN", "true", "yes"),
-            ("CHOICE", "a", "c"),
+            ("CHOICE", "A", "C"),
         ] {
             for (default, sound) in [(good, true), (bad, false)] {
                 let mut definition = opportunity();
                 let mut field = json!({"key": "extra", "label": "Extra", "type": kind, "default": default});
                 if kind == "CHOICE" {
-                    field["options"] = json!(["a", "b"]);
+                    field["options"] = json!([{"value": "A", "label": "A"}, {"value": "B", "label": "B"}]);
                 }
                 definition["actions"][0]["fields"] = json!([field]);
                 assert_eq!(faults(definition).is_empty(), sound, "{kind} {default}");
@@ -650,27 +1320,79 @@ mod tests {
         }
     }
 
+    /// Every place is one in the document, or a member that was left out of it.
+    fn all_resolve(document: &Value, faults: &[DefinitionFault]) -> Result<(), TestCaseError> {
+        for fault in faults {
+            let parent = fault.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
+            prop_assert!(document.pointer(&fault.pointer).or(document.pointer(parent)).is_some(), "{}", fault.pointer);
+        }
+        Ok(())
+    }
+
+    /// Asks for every action of a definition, at every stage.
+    fn decide_on(definition: &Definition) {
+        let now = "2026-11-21T09:30:00Z".parse().unwrap();
+        let values =
+            serde_json::Map::from_iter([("reason".to_owned(), json!("so")), ("code".to_owned(), json!("OTHER"))]);
+        let caller = |side| Caller::Member {
+            side,
+            vendor: Some(side == Side::Receiver),
+            moves_stage: true,
+            roles: &Role::ALL,
+            owner: true,
+        };
+        for stage in &definition.stages {
+            let facts = Facts {
+                stage: &stage.key,
+                status: Some(&stage.key),
+                stage_locked: stage.terminal,
+                expires_at: Some(now),
+                on_expiry: definition.actions.first().map(|action| action.key.as_str()),
+                active: !stage.reserved,
+                limits: Limits::default(),
+                fields: Fields::None,
+                expires_at_override: None,
+            };
+            for caller in [Caller::System, caller(Side::Source), caller(Side::Receiver)] {
+                available(definition, &facts, caller, now);
+                let _ = action_to(definition, &facts, stage, caller, now);
+                for action in &definition.actions {
+                    let form = Form { values: &values, prefix: "input" };
+                    if let Err(refusal) = decide(definition, &facts, caller, &action.key, &form, now) {
+                        let _ = Error::from(refusal);
+                    }
+                }
+            }
+        }
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(1000))]
         #[test]
         fn a_mutated_definition_never_panics(
-            of_lead: bool,
+            of in 0..4_usize,
             steps in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), 0u8..8, "pending|accept|[a-z]{0,3}|\\PC{0,4}"), 1..6),
         ) {
-            let mut definition = if of_lead { lead() } else { opportunity() };
+            let mut definition = [lead, submitted, internal, opportunity][of]();
             for (place, other, kind, text) in steps {
                 mutate(&mut definition, place, other, kind, &text);
             }
-            if let Ok(read) = serde_json::from_value::<Definition>(definition.clone())
-                && let Err(faults) = check(&read)
-            {
-                for fault in faults {
-                    // Every place is one in the document, or a member that was left out of it.
-                    let parent = fault.pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
-                    prop_assert!(
-                        definition.pointer(&fault.pointer).or(definition.pointer(parent)).is_some(),
-                        "{}", fault.pointer
-                    );
+            if let Ok(whole) = serde_json::from_value::<Definition>(definition.clone()) {
+                if let Err(faults) = check(&whole) {
+                    all_resolve(&definition, &faults)?;
+                }
+                // Sound or not, it is decided on and drawn without a panic.
+                mermaid(&whole);
+                decide_on(&whole);
+            }
+            match read(&definition) {
+                Ok(sound) => {
+                    let written = serde_json::to_value(&sound).unwrap();
+                    prop_assert_eq!(read(&written), Ok(sound));
+                }
+                Err(faults) => {
+                    prop_assert!(!faults.is_empty());
+                    all_resolve(&definition, &faults)?;
                 }
             }
         }

@@ -11,14 +11,18 @@ use serde_json::{Map, Value};
 
 pub use super::form::{FieldValue, Form};
 use super::{
-    definition::{Action, DateKey, Definition, Effect, Limit, Rule, Stage, StageKind},
+    definition::{
+        ANY, Action, DateKey, Definition, Effect, Field, Guard, Limit, Rule, RuleSide, Stage, StageKind, TrackKey, When,
+    },
     form,
 };
 use crate::{
     domain::{
         actor::{Role, Side},
         duration::{TimeLimit, latest},
+        lead::{self, Lead},
         money::Money,
+        opportunity::{self, Opportunity},
         text,
     },
     error::{Error, ErrorCode, Fault},
@@ -33,6 +37,10 @@ pub enum Caller<'a> {
     Member {
         /// The side of its company. A company's own opportunity has it on the side of the receiver.
         side: Side,
+        /// Whether its company is the vendor of the lead's partnership; none where the lead is in none.
+        vendor: Option<bool>,
+        /// Whether the partnership's setting names its company as one that moves the stage.
+        moves_stage: bool,
         /// Its roles.
         roles: &'a [Role],
         /// Whether it is the owner (of an opportunity: the responsible member).
@@ -45,18 +53,56 @@ pub enum Caller<'a> {
 pub struct Facts<'a> {
     /// The key of the stage as recorded.
     pub stage: &'a str,
+    /// The key of the status as recorded, where there is a status track.
+    pub status: Option<&'a str>,
+    /// Whether the stage can't be moved yet.
+    pub stage_locked: bool,
     /// When the running counter ends.
     pub expires_at: Option<DateTime<Utc>>,
     /// The action that the end of the running counter triggers.
     pub on_expiry: Option<&'a str>,
     /// Not deactivated. (What is archived is at an end of its workflow, which says itself what leads on from there.)
     pub active: bool,
-    /// The limit for the answer, where the template has one.
-    pub answer_within: Option<&'a TimeLimit>,
-    /// The limit for the conversion, where the template has one.
-    pub convert_within: Option<&'a TimeLimit>,
+    /// The template's limits.
+    pub limits: Limits<'a>,
+    /// What guards and the defaults of forms read.
+    pub fields: Fields<'a>,
     /// The limit that the caller sets instead of the template's, for an action that starts a counter.
     pub expires_at_override: Option<DateTime<Utc>>,
+}
+
+/// The limits of a template; none where it has none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits<'a> {
+    /// For the answer.
+    pub answer: Option<&'a TimeLimit>,
+    /// For the conversion.
+    pub convert: Option<&'a TimeLimit>,
+    /// From one recurring check to the next.
+    pub check: Option<&'a TimeLimit>,
+}
+
+/// What guards and the defaults of forms read.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Fields<'a> {
+    /// Nothing is known.
+    #[default]
+    None,
+    /// A lead's.
+    Lead(&'a Lead),
+    /// An opportunity's.
+    Opportunity(&'a Opportunity),
+}
+
+impl Fields<'_> {
+    /// The field of that path, as text; none where it is empty.
+    pub fn read(self, path: &str) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Lead(lead) => (lead::field_at(path)?.read)(lead),
+            Self::Opportunity(opportunity) => (opportunity::field_at(path)?.read)(opportunity),
+        }
+    }
 }
 
 /// What is to be done: nothing has been done yet.
@@ -64,9 +110,9 @@ pub struct Facts<'a> {
 pub struct Decision {
     /// The action's key.
     pub action: String,
-    /// Where it stood: for a member the stage as of now, for the system the recorded one.
+    /// Where it stood on the action's track: for a member as of now, for the system as recorded.
     pub from: Stage,
-    /// Where it is to stand.
+    /// Where it is to stand on that track; the same where the action moves nothing.
     pub to: Stage,
     /// What changes besides, in the order of the definition.
     pub changes: Vec<Change>,
@@ -87,6 +133,24 @@ pub enum Change {
     Archived(bool),
     /// The reason shown; none where the form has none.
     Reason(Option<String>),
+    /// The note shown; none where the form has none.
+    Note(Option<String>),
+    /// The code of a rejection or disqualification; none where the form has none.
+    Code(Option<String>),
+    /// The lead that has priority (the id as the caller gave it); none where the form has none.
+    DuplicateOf(Option<String>),
+    /// The owner on the caller's side (the id as the caller gave it).
+    Owner(String),
+    /// The stage can be moved from now on.
+    Unlock,
+    /// Activated or deactivated.
+    Active(bool),
+    /// Create an opportunity from what [`Decision::form`] holds, and link it.
+    QualifyOpportunity,
+    /// Set a task for a side, due then.
+    Task(Side, String, Option<DateTime<Utc>>),
+    /// Tell a side.
+    Notify(Side, String),
     /// Link this opportunity (the id as the caller gave it).
     LinkOpportunity(String),
     /// Create an opportunity from this form and link it.
@@ -97,8 +161,8 @@ pub enum Change {
     CloseDate(NaiveDate),
     /// The receiver sees nothing newer.
     EndAssignment,
-    /// Pass on across this partnership (the id as the caller gave it).
-    NewAssignment(String),
+    /// Pass on across this partnership (the id as the caller gave it); with the template of that key, where there is one.
+    NewAssignment(String, Option<String>),
 }
 
 /// Why an action is not taken.
@@ -127,12 +191,41 @@ pub enum Refusal {
         /// The key of the stage as of now.
         stage: String,
     },
+    /// Active already: there is nothing to activate.
+    Active {
+        /// What was asked for.
+        action: String,
+        /// The key of the stage as of now.
+        stage: String,
+    },
+    /// Not possible yet: the stage is locked.
+    Locked {
+        /// What was asked for.
+        action: String,
+        /// The key of the stage as of now.
+        stage: String,
+        /// The names of the stages that unlock it.
+        until: Vec<String>,
+        /// What this caller could do instead.
+        possible: Vec<Way>,
+    },
+    /// Not possible while the other track stands where it does.
+    Guarded {
+        /// What was asked for.
+        action: String,
+        /// The key of the stage as of now.
+        stage: String,
+        /// What the definition says.
+        message: String,
+        /// What this caller could do instead.
+        possible: Vec<Way>,
+    },
     /// Not possible any more: the time limit has passed.
     Expired {
         /// What was asked for.
         action: String,
-        /// The stage as of now.
-        stage: Stage,
+        /// The key of the stage as of now.
+        stage: String,
         /// What this caller could do instead.
         possible: Vec<Way>,
     },
@@ -177,15 +270,15 @@ pub enum Asked {
 pub struct Way {
     /// The action's key.
     pub action: String,
-    /// The name of the stage it leads to.
-    pub to: String,
+    /// The name of the stage it leads to; none where it moves nothing.
+    pub to: Option<String>,
 }
 
 /// What a caller lacks for an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lack {
-    /// Its company is on the other side.
-    Side(Side),
+    /// Its company is on none of these sides.
+    Side(Vec<RuleSide>),
     /// It has none of these roles.
     Role(Vec<Role>),
     /// It is not the owner.
@@ -202,6 +295,8 @@ static UNKNOWN: LazyLock<Stage> = LazyLock::new(|| Stage {
     name: "Unknown".to_owned(),
     kind: StageKind::Closed,
     terminal: true,
+    track: TrackKey::Stage,
+    reserved: false,
 });
 
 /// The system's action that is due: its limit has passed, and it is possible from the recorded stage.
@@ -210,19 +305,62 @@ pub fn due<'d>(definition: &'d Definition, facts: &Facts<'_>, now: DateTime<Utc>
         return None;
     }
     let action = definition.action(facts.on_expiry?)?;
-    (action.system && leaves(action, facts.stage)).then_some(action)
+    let recorded = match definition.track_of(action) {
+        TrackKey::Stage => Some(facts.stage),
+        TrackKey::Status => facts.status,
+    };
+    (action.system && recorded.is_some_and(|key| leaves(action, key))).then_some(action)
 }
 
 /// The stage as it is for every caller now. Once the limit has passed, that is the one that the system's action leads
 /// to, whether or not the action has been recorded yet (mission A4, A5).
 pub fn as_of<'d>(definition: &'d Definition, facts: &Facts<'_>, now: DateTime<Utc>) -> &'d Stage {
-    let key = due(definition, facts, now).map_or(facts.stage, |action| &action.to);
-    definition.stage(key).unwrap_or(&UNKNOWN)
+    Standing::of(definition, facts, now).stage
+}
+
+/// The status as it is for every caller now, by the same rule; none without a status track.
+pub fn status_as_of<'d>(definition: &'d Definition, facts: &Facts<'_>, now: DateTime<Utc>) -> Option<&'d Stage> {
+    Standing::of(definition, facts, now).status
+}
+
+/// Where something stands as of now, on each track.
+#[derive(Clone, Copy)]
+struct Standing<'d> {
+    stage: &'d Stage,
+    status: Option<&'d Stage>,
+}
+
+impl<'d> Standing<'d> {
+    fn of(definition: &'d Definition, facts: &Facts<'_>, now: DateTime<Utc>) -> Self {
+        let moved = due(definition, facts, now).and_then(|action| definition.stage(action.to.as_ref()?));
+        let on = |track| moved.filter(|stage| stage.track == track);
+        Self {
+            stage: on(TrackKey::Stage).or_else(|| definition.stage(facts.stage)).unwrap_or(&UNKNOWN),
+            status: on(TrackKey::Status).or_else(|| facts.status.and_then(|key| definition.stage(key))),
+        }
+    }
+
+    /// Where it stands on the action's track.
+    fn on(self, track: TrackKey) -> &'d Stage {
+        match track {
+            TrackKey::Stage => self.stage,
+            TrackKey::Status => self.status.unwrap_or(&UNKNOWN),
+        }
+    }
+}
+
+/// What [`decide`] and [`available`] ask about, besides the action.
+struct Question<'d, 'q> {
+    definition: &'d Definition,
+    facts: &'q Facts<'q>,
+    caller: Caller<'q>,
+    standing: Standing<'d>,
+    now: DateTime<Utc>,
 }
 
 /// What `action` with this form would do, or why it is refused. It is refused, in this order, because there is no such
-/// action, because the caller may not, because the record is not active, because the stage doesn't allow it, and
-/// because of the form: then with all faults at once.
+/// action, because the caller may not, because the record is not active, because the stage doesn't allow it, because of
+/// the other track, and because of fields of the form and of the lead: then with all faults at once.
 ///
 /// For the system the form is not read.
 pub fn decide(
@@ -233,17 +371,19 @@ pub fn decide(
     form: &Form<'_>,
     now: DateTime<Utc>,
 ) -> Result<Decision, Refusal> {
-    let (action, from) = permitted(definition, facts, caller, action, now)?;
+    let question = Question::new(definition, facts, caller, now);
+    let (action, from) = question.permitted(action)?;
     let mut faults = Vec::new();
-    let values = if action.system { Vec::new() } else { form::read(action, form, &mut faults) };
+    let values = if action.system { Vec::new() } else { form::read(action, form, facts.fields, &mut faults) };
+    missing(action, facts.fields, Some(&values), &mut faults);
     let mut changes = changes(action, &values, facts, form.prefix, now, &mut faults);
-    if runs_out(definition, facts, action, &changes, now) {
+    let to = action.to.as_deref().map_or(from, |to| definition.stage(to).unwrap_or(&UNKNOWN));
+    if runs_out(definition, facts, to, &changes, now) {
         changes.push(Change::StopCounter);
     }
     if !faults.is_empty() {
         return Err(Refusal::Form { action: action.key.clone(), stage: from.key.clone(), faults });
     }
-    let to = definition.stage(&action.to).unwrap_or(&UNKNOWN);
     Ok(Decision { action: action.key.clone(), from: from.clone(), to: to.clone(), changes, form: values })
 }
 
@@ -254,12 +394,27 @@ pub fn available<'d>(
     caller: Caller<'_>,
     now: DateTime<Utc>,
 ) -> Vec<&'d Action> {
-    let stage = as_of(definition, facts, now);
-    definition
-        .actions
-        .iter()
-        .filter(|action| obstacle(definition, facts, caller, action, stage, now).is_none())
+    Question::new(definition, facts, caller, now).available()
+}
+
+/// The actions that this caller could take now, were it not for fields of the lead that are still empty; each with
+/// their paths. In the order of the definition.
+pub fn blocked<'d>(
+    definition: &'d Definition,
+    facts: &Facts<'_>,
+    caller: Caller<'_>,
+    now: DateTime<Utc>,
+) -> Vec<(&'d Action, Vec<&'d str>)> {
+    let question = Question::new(definition, facts, caller, now);
+    let open = definition.actions.iter().filter(|action| question.obstacle(action).is_none());
+    open.map(|action| (action, lacking(action, facts.fields, None)))
+        .filter(|(_, lacking)| !lacking.is_empty())
         .collect()
+}
+
+/// A field of an action's form as this record fills it in at first.
+pub fn default_of(field: &Field, fields: Fields<'_>) -> Option<String> {
+    form::default_text(field, fields)
 }
 
 /// The stage of that text, which is its key or its name, whatever the case; only letters and digits count.
@@ -278,11 +433,12 @@ pub fn action_to<'d>(
     caller: Caller<'_>,
     now: DateTime<Utc>,
 ) -> Result<&'d Action, Refusal> {
-    let stage = as_of(definition, facts, now);
-    let leads_there = || definition.actions.iter().filter(|action| action.to == to.key);
+    let question = Question::new(definition, facts, caller, now);
+    let stage = question.standing.on(to.track);
+    let leads_there = || definition.actions.iter().filter(|action| action.to.as_ref() == Some(&to.key));
     let by_people = || leads_there().filter(|action| !action.system);
     let found = by_people()
-        .find(|action| obstacle(definition, facts, caller, action, stage, now).is_none())
+        .find(|action| question.obstacle(action).is_none())
         .or_else(|| by_people().find(|action| leaves(action, &stage.key)))
         .or_else(|| by_people().find(|action| lack(caller, action).is_none()))
         .or_else(|| by_people().next());
@@ -293,7 +449,7 @@ pub fn action_to<'d>(
         None => Refusal::Transition {
             asked: Asked::Stage(to.name.clone()),
             stage: stage.clone(),
-            possible: ways(definition, facts, caller, now),
+            possible: question.ways(),
         },
     })
 }
@@ -311,116 +467,209 @@ pub(super) fn alike(a: &str, b: &str) -> bool {
 enum Obstacle<'d> {
     Lack(BriefLack<'d>),
     Inactive,
+    Active,
     Stage,
+    Locked,
+    Guarded(&'d str),
     NotDue,
 }
 
 enum BriefLack<'d> {
-    Side(Side),
-    Role(&'d [Rule], Side),
+    Side(&'d [Rule]),
+    Role(&'d [Rule]),
     Owner,
     System,
     Person,
 }
 
-fn permitted<'d>(
-    definition: &'d Definition,
-    facts: &Facts<'_>,
-    caller: Caller<'_>,
-    key: &str,
-    now: DateTime<Utc>,
-) -> Result<(&'d Action, &'d Stage), Refusal> {
-    let possible = || ways(definition, facts, caller, now);
-    let Some(action) = definition.action(key) else {
-        return Err(Refusal::UnknownAction { action: text::excerpt(key), possible: possible() });
-    };
-    let stage = as_of(definition, facts, now);
-    let Some(obstacle) = obstacle(definition, facts, caller, action, stage, now) else {
-        // The system leaves the recorded stage; for everybody else it has been left already.
-        let from = if action.system { definition.stage(facts.stage).unwrap_or(stage) } else { stage };
-        return Ok((action, from));
-    };
-    let action = action.key.clone();
-    Err(match obstacle {
-        Obstacle::Lack(lack) => Refusal::Forbidden { action, stage: stage.key.clone(), lacks: lack.into() },
-        Obstacle::Inactive => Refusal::Inactive { action, stage: stage.key.clone() },
-        Obstacle::NotDue => Refusal::NotDue { action, stage: facts.stage.to_owned() },
-        Obstacle::Stage if stage.kind == StageKind::Expired => {
-            Refusal::Expired { action, stage: stage.clone(), possible: possible() }
+impl<'d, 'q> Question<'d, 'q> {
+    fn new(definition: &'d Definition, facts: &'q Facts<'q>, caller: Caller<'q>, now: DateTime<Utc>) -> Self {
+        Self { definition, facts, caller, standing: Standing::of(definition, facts, now), now }
+    }
+
+    fn permitted(&self, key: &str) -> Result<(&'d Action, &'d Stage), Refusal> {
+        let definition = self.definition;
+        let possible = || self.ways();
+        let Some(action) = definition.action(key) else {
+            return Err(Refusal::UnknownAction { action: text::excerpt(key), possible: possible() });
+        };
+        let Some(obstacle) = self.obstacle(action) else {
+            if !action.system {
+                return Ok((action, self.left_by(action).unwrap_or(&UNKNOWN)));
+            }
+            // The system leaves the recorded stage; for everybody else it has been left already.
+            let track = definition.track_of(action);
+            let recorded = match track {
+                TrackKey::Stage => Some(self.facts.stage),
+                TrackKey::Status => self.facts.status,
+            };
+            let recorded = recorded.and_then(|key| definition.stage(key));
+            return Ok((action, recorded.unwrap_or(self.standing.on(track))));
+        };
+        let stage = self.standing.on(definition.track_of(action));
+        let action = action.key.clone();
+        Err(match obstacle {
+            Obstacle::Lack(lack) => {
+                Refusal::Forbidden { action, stage: stage.key.clone(), lacks: lack.in_full(self.caller) }
+            }
+            Obstacle::Inactive => Refusal::Inactive { action, stage: stage.key.clone() },
+            Obstacle::Active => Refusal::Active { action, stage: stage.key.clone() },
+            Obstacle::NotDue => Refusal::NotDue { action, stage: self.facts.stage.to_owned() },
+            Obstacle::Locked => {
+                let unlocks = definition.actions.iter().filter(|action| action.effects.contains(&Effect::Unlock));
+                let mut until: Vec<_> =
+                    unlocks.filter_map(|action| Some(definition.stage(action.to.as_ref()?)?.name.clone())).collect();
+                until.dedup();
+                Refusal::Locked { action, stage: stage.key.clone(), until, possible: possible() }
+            }
+            Obstacle::Guarded(message) => {
+                Refusal::Guarded { action, stage: stage.key.clone(), message: message.to_owned(), possible: possible() }
+            }
+            Obstacle::Stage if stage.kind == StageKind::Expired => {
+                Refusal::Expired { action, stage: stage.key.clone(), possible: possible() }
+            }
+            Obstacle::Stage => {
+                Refusal::Transition { asked: Asked::Action(action), stage: stage.clone(), possible: possible() }
+            }
+        })
+    }
+
+    /// The one question behind [`available`] and [`decide`].
+    fn obstacle(&self, action: &'d Action) -> Option<Obstacle<'d>> {
+        if let Some(lack) = lack(self.caller, action) {
+            return Some(Obstacle::Lack(lack));
         }
-        Obstacle::Stage => {
-            Refusal::Transition { asked: Asked::Action(action), stage: stage.clone(), possible: possible() }
+        if matches!(self.caller, Caller::System) {
+            // Time passes for a deactivated record too: what everybody sees as expired has to be recorded as such.
+            let due = due(self.definition, self.facts, self.now).is_some_and(|due| due.key == action.key);
+            return (!due).then_some(Obstacle::NotDue);
         }
-    })
+        match (self.facts.active, action.effects.contains(&Effect::Activate)) {
+            (false, false) => return Some(Obstacle::Inactive),
+            (true, true) => return Some(Obstacle::Active),
+            _ => {}
+        }
+        let Some(stage) = self.left_by(action) else { return Some(Obstacle::Stage) };
+        if stage.track == TrackKey::Stage && self.facts.stage_locked && action.to.is_some() {
+            return Some(Obstacle::Locked);
+        }
+        let other = match stage.track {
+            TrackKey::Stage => self.standing.status,
+            TrackKey::Status => Some(self.standing.stage),
+        };
+        action.guards.iter().find_map(|guard| match guard {
+            Guard::At { stages, message } => {
+                (!other.is_some_and(|stage| stages.contains(&stage.key))).then_some(Obstacle::Guarded(message))
+            }
+            Guard::Fields { .. } => None,
+        })
+    }
+
+    /// Where it stands now on the action's track, if the action is possible from there. A key means one stage, so that
+    /// the track need not be looked up.
+    fn left_by(&self, action: &Action) -> Option<&'d Stage> {
+        let stands = |from: &String| {
+            let Standing { stage, status } = self.standing;
+            if *from == stage.key || from == ANY { Some(stage) } else { status.filter(|status| *from == status.key) }
+        };
+        action.from.iter().find_map(stands)
+    }
+
+    fn available(&self) -> Vec<&'d Action> {
+        let possible = |action: &&Action| self.obstacle(action).is_none();
+        let open = |action: &&Action| lacking(action, self.facts.fields, None).is_empty();
+        // Most are not possible from here, which is soonest seen. What the system takes is possible from elsewhere.
+        let here = |action: &&Action| matches!(self.caller, Caller::System) || self.left_by(action).is_some();
+        self.definition.actions.iter().filter(here).filter(possible).filter(open).collect()
+    }
+
+    fn ways(&self) -> Vec<Way> {
+        let way = |action: &Action| Way {
+            action: action.key.clone(),
+            to: action.to.as_ref().map(|to| self.definition.stage(to).unwrap_or(&UNKNOWN).name.clone()),
+        };
+        self.available().into_iter().map(way).collect()
+    }
 }
 
-/// The one question behind [`available`] and [`decide`]; `stage` is the one as of now.
-fn obstacle<'d>(
-    definition: &Definition,
-    facts: &Facts<'_>,
-    caller: Caller<'_>,
-    action: &'d Action,
-    stage: &Stage,
-    now: DateTime<Utc>,
-) -> Option<Obstacle<'d>> {
-    if let Some(lack) = lack(caller, action) {
-        return Some(Obstacle::Lack(lack));
+/// The paths of the record's fields that the action needs and that are empty; with no form, of what it needs with every
+/// form.
+fn lacking<'d>(action: &'d Action, fields: Fields<'_>, form: Option<&[(String, FieldValue)]>) -> Vec<&'d str> {
+    let mut lacking = Vec::new();
+    for guard in &action.guards {
+        if let Guard::Fields { fields: paths, when } = guard
+            && when.as_ref().is_none_or(|when| form.is_some_and(|form| holds(when, form)))
+        {
+            lacking.extend(paths.iter().map(String::as_str).filter(|path| fields.read(path).is_none()));
+        }
     }
-    if matches!(caller, Caller::System) {
-        // Time passes for a deactivated record too: what everybody sees as expired has to be recorded as such.
-        let due = due(definition, facts, now).is_some_and(|due| due.key == action.key);
-        return (!due).then_some(Obstacle::NotDue);
+    lacking
+}
+
+fn missing(action: &Action, fields: Fields<'_>, form: Option<&[(String, FieldValue)]>, faults: &mut Vec<Fault>) {
+    for path in lacking(action, fields, form) {
+        let what = if matches!(fields, Fields::Opportunity(_)) { "opportunity" } else { "lead" };
+        let message = format!("{} needs the {what}'s {path}: fill it in first.", action.key);
+        faults.push(Fault::required(format!("{what}.{path}"), message));
     }
-    if !facts.active {
-        return Some(Obstacle::Inactive);
-    }
-    (!leaves(action, &stage.key)).then_some(Obstacle::Stage)
+}
+
+/// Whether a condition holds of a form that was read.
+fn holds(when: &When, form: &[(String, FieldValue)]) -> bool {
+    form.iter().any(|(key, value)| match value {
+        FieldValue::Text(text) => *key == when.field && when.one_of.contains(text),
+        _ => false,
+    })
 }
 
 /// What the caller lacks for the action, whatever the stage: the least of what the rules ask for.
 fn lack<'d>(caller: Caller<'_>, action: &'d Action) -> Option<BriefLack<'d>> {
-    let Caller::Member { side, roles, owner } = caller else {
+    let Caller::Member { roles, owner, .. } = caller else {
         return (!action.system).then_some(BriefLack::Person);
     };
     if action.system {
         return Some(BriefLack::System);
     }
-    let of_side = || action.allow.iter().filter(|rule| rule.side == side);
+    let of_side = || action.allow.iter().filter(|rule| caller.is_on(rule.side));
     if of_side().next().is_none() {
-        return Some(BriefLack::Side(side.other()));
+        return Some(BriefLack::Side(&action.allow));
     }
     let mut of_role = of_side().filter(|rule| roles.iter().any(|role| rule.roles.contains(role))).peekable();
     if of_role.peek().is_none() {
-        return Some(BriefLack::Role(&action.allow, side));
+        return Some(BriefLack::Role(&action.allow));
     }
     if of_role.any(|rule| owner || !rule.owner_only) { None } else { Some(BriefLack::Owner) }
 }
 
-fn leaves(action: &Action, stage: &str) -> bool {
-    action.from.iter().any(|from| from == stage)
+impl Caller<'_> {
+    fn is_on(&self, asked: RuleSide) -> bool {
+        let Self::Member { side, vendor, moves_stage, .. } = *self else { return false };
+        match asked {
+            RuleSide::Source => side == Side::Source,
+            RuleSide::Receiver => side == Side::Receiver,
+            RuleSide::Vendor => vendor == Some(true),
+            RuleSide::Partner => vendor == Some(false),
+            RuleSide::StageMover => moves_stage,
+        }
+    }
 }
 
-fn ways(definition: &Definition, facts: &Facts<'_>, caller: Caller<'_>, now: DateTime<Utc>) -> Vec<Way> {
-    let way = |action: &Action| Way {
-        action: action.key.clone(),
-        to: definition.stage(&action.to).unwrap_or(&UNKNOWN).name.clone(),
-    };
-    available(definition, facts, caller, now).into_iter().map(way).collect()
+fn leaves(action: &Action, stage: &str) -> bool {
+    action.from.iter().any(|from| from == stage || from == ANY)
 }
 
 /// Whether the action says nothing of the running counter, which yet has no more meaning: because it has ended, with its
 /// action not recorded yet, or because its action is not possible from where this one leads to. Left to run it could
 /// end a later stage by a limit that was set for an earlier one.
-fn runs_out(
-    definition: &Definition,
-    facts: &Facts<'_>,
-    action: &Action,
-    changes: &[Change],
-    now: DateTime<Utc>,
-) -> bool {
+fn runs_out(definition: &Definition, facts: &Facts<'_>, to: &Stage, changes: &[Change], now: DateTime<Utc>) -> bool {
     let (Some(end), Some(then)) = (facts.expires_at, facts.on_expiry) else { return false };
     let said = |change: &Change| matches!(change, Change::StartCounter(..) | Change::StopCounter);
-    !changes.iter().any(said) && (end <= now || !definition.action(then).is_some_and(|then| leaves(then, &action.to)))
+    if changes.iter().any(said) {
+        return false;
+    }
+    let Some(then) = definition.action(then) else { return true };
+    // A counter of the other track goes on, whatever happens on this one.
+    end <= now || (definition.track_of(then) == to.track && !leaves(then, &to.key))
 }
 
 fn changes(
@@ -432,6 +681,10 @@ fn changes(
     faults: &mut Vec<Fault>,
 ) -> Vec<Change> {
     let value = |key: &str| values.iter().find(|(found, _)| found == key).map(|(_, value)| value);
+    let text = |key: &str| match value(key) {
+        Some(FieldValue::Text(text) | FieldValue::Id(text)) => Some(text.clone()),
+        _ => None,
+    };
     // What the system does happened when the limit passed, however late it is recorded.
     let at = if action.system { facts.expires_at.unwrap_or(now) } else { now };
     let mut changes = Vec::with_capacity(action.effects.len() + 1);
@@ -439,21 +692,37 @@ fn changes(
     for effect in &action.effects {
         match effect {
             Effect::RecordDate { date } => changes.push(Change::Date(*date, at)),
-            Effect::StartCounter { limit, then } => {
+            Effect::StartCounter { limit, then, field } => {
                 counts = true;
-                changes.push(counter(*limit, then, facts, prefix, now, faults));
+                let chosen = field.as_ref().and_then(|key| match value(key) {
+                    Some(FieldValue::DateTime(end)) => Some((*end, key.as_str())),
+                    _ => None,
+                });
+                changes.push(counter(*limit, then, chosen, facts, prefix, now, faults));
             }
             Effect::StopCounter => changes.push(Change::StopCounter),
             Effect::Archive => changes.push(Change::Archived(true)),
             Effect::Unarchive => changes.push(Change::Archived(false)),
-            Effect::KeepReason => changes.push(Change::Reason(match value("reason") {
-                Some(FieldValue::Text(reason)) => Some(reason.clone()),
-                _ => None,
-            })),
-            Effect::LinkOpportunity => {
-                if let Some(FieldValue::Id(id)) = value("opportunityId") {
-                    changes.push(Change::LinkOpportunity(id.clone()));
+            Effect::KeepReason => changes.push(Change::Reason(text("reason"))),
+            Effect::KeepNote => changes.push(Change::Note(text("note"))),
+            Effect::KeepCode => changes.push(Change::Code(text("code"))),
+            Effect::KeepDuplicate => changes.push(Change::DuplicateOf(text("duplicateOf"))),
+            Effect::SetOwner => changes.extend(text("owner").map(Change::Owner)),
+            Effect::Unlock => changes.push(Change::Unlock),
+            Effect::Activate => changes.push(Change::Active(true)),
+            Effect::Deactivate => changes.push(Change::Active(false)),
+            Effect::CreateOpportunity { when } => {
+                if when.as_ref().is_none_or(|when| holds(when, values)) {
+                    changes.push(Change::QualifyOpportunity);
                 }
+            }
+            Effect::CreateTask { side, title, due_in } => {
+                let due = due_in.as_ref().map(|limit| limit.after(at));
+                changes.push(Change::Task(*side, title.clone(), due));
+            }
+            Effect::Notify { side, message } => changes.push(Change::Notify(*side, message.clone())),
+            Effect::LinkOpportunity => {
+                changes.extend(text("opportunityId").map(Change::LinkOpportunity));
                 if let Some(FieldValue::Object(form)) = value("opportunity") {
                     changes.push(Change::CreateOpportunity(form.clone()));
                 }
@@ -467,14 +736,14 @@ fn changes(
                 }
             }
             Effect::EndAssignment => changes.push(Change::EndAssignment),
-            Effect::NewAssignment => {
-                if let Some(FieldValue::Id(id)) = value("partnershipId") {
-                    changes.push(Change::NewAssignment(id.clone()));
-                }
+            Effect::NewAssignment { template } => {
+                changes.extend(text("partnershipId").map(|id| Change::NewAssignment(id, template.clone())));
             }
         }
     }
-    if facts.expires_at_override.is_some() && !counts {
+    // A lead that goes on with another template has its limit set there.
+    let elsewhere = |change: &Change| matches!(change, Change::NewAssignment(_, Some(_)));
+    if facts.expires_at_override.is_some() && !counts && !changes.iter().any(elsewhere) {
         faults.push(Fault::invalid(
             format!("{prefix}.expiresAt"),
             format!("expiresAt has no meaning here: {} starts no time limit.", action.key),
@@ -486,26 +755,28 @@ fn changes(
 fn counter(
     limit: Limit,
     then: &str,
+    chosen: Option<(DateTime<Utc>, &str)>,
     facts: &Facts<'_>,
     prefix: &str,
     now: DateTime<Utc>,
     faults: &mut Vec<Fault>,
 ) -> Change {
     let template = match limit {
-        Limit::Answer => facts.answer_within,
-        Limit::Convert => facts.convert_within,
+        Limit::Answer => facts.limits.answer,
+        Limit::Convert => facts.limits.convert,
+        Limit::Check => facts.limits.check,
     };
-    let end = match (facts.expires_at_override, template) {
-        (Some(end), _) => {
+    let end = match (chosen.or(facts.expires_at_override.map(|end| (end, "expiresAt"))), template) {
+        (Some((end, field)), _) => {
             let fault = if end <= now {
-                Some("expiresAt must be in the future.")
+                Some(format!("{field} must be in the future."))
             } else if end > latest(now) {
-                Some("expiresAt must be at most ten years from now.")
+                Some(format!("{field} must be at most ten years from now."))
             } else {
                 None
             };
             if let Some(message) = fault {
-                faults.push(Fault::invalid(format!("{prefix}.expiresAt"), message));
+                faults.push(Fault::invalid(format!("{prefix}.{field}"), message));
             }
             end
         }
@@ -515,17 +786,25 @@ fn counter(
     Change::StartCounter(end, then.to_owned())
 }
 
-impl From<BriefLack<'_>> for Lack {
-    fn from(lack: BriefLack<'_>) -> Self {
-        match lack {
-            BriefLack::Side(side) => Self::Side(side),
-            BriefLack::Role(rules, side) => {
-                let asked = |role: &Role| rules.iter().any(|rule| rule.side == side && rule.roles.contains(role));
-                Self::Role(Role::ALL.into_iter().filter(asked).collect())
+impl BriefLack<'_> {
+    fn in_full(&self, caller: Caller<'_>) -> Lack {
+        match self {
+            Self::Side(rules) => {
+                let mut sides = Vec::new();
+                for rule in *rules {
+                    if !sides.contains(&rule.side) {
+                        sides.push(rule.side);
+                    }
+                }
+                Lack::Side(sides)
             }
-            BriefLack::Owner => Self::Owner,
-            BriefLack::System => Self::System,
-            BriefLack::Person => Self::Person,
+            Self::Role(rules) => {
+                let asked = |role: &Role| rules.iter().any(|rule| caller.is_on(rule.side) && rule.roles.contains(role));
+                Lack::Role(Role::ALL.into_iter().filter(asked).collect())
+            }
+            Self::Owner => Lack::Owner,
+            Self::System => Lack::System,
+            Self::Person => Lack::Person,
         }
     }
 }
@@ -536,17 +815,34 @@ fn instead(possible: &[Way]) -> String {
     }
     let mut text = "Possible for you now: ".to_owned();
     for (i, way) in possible.iter().enumerate() {
-        let _ = write!(text, "{}{} (to {})", if i > 0 { ", " } else { "" }, way.action, way.to);
+        let _ = write!(text, "{}{}", if i > 0 { ", " } else { "" }, way.action);
+        if let Some(to) = &way.to {
+            let _ = write!(text, " (to {to})");
+        }
     }
     text.push('.');
     text
 }
 
+impl RuleSide {
+    const fn described(self) -> &'static str {
+        match self {
+            Self::Source => "the company that the lead comes from",
+            Self::Receiver => "the company that received the lead",
+            Self::Vendor => "the vendor",
+            Self::Partner => "the partner",
+            Self::StageMover => "the company that the partnership's setting stageMovedBy names",
+        }
+    }
+}
+
 impl Lack {
     fn message(&self, action: &str) -> String {
         match self {
-            Self::Side(Side::Source) => format!("{action} is for members of the company that the lead comes from."),
-            Self::Side(Side::Receiver) => format!("{action} is for members of the company that received the lead."),
+            Self::Side(sides) => {
+                let sides = form::list(sides.iter().map(|side| side.described()), "or");
+                format!("{action} is for members of {sides}.")
+            }
             Self::Role(roles) => {
                 let roles = form::list(roles.iter().map(|role| role.as_str()), "or");
                 format!("{action} needs the role {roles}.")
@@ -572,10 +868,25 @@ impl From<Refusal> for Error {
                 let message = "It is deactivated and read-only until it is activated again.";
                 Fault::new(ErrorCode::LeadInactive, message).action(action).stage(stage)
             }
+            Refusal::Active { action, stage } => {
+                Fault::new(ErrorCode::InvalidTransition, "It is active already.").action(action).stage(stage)
+            }
+            Refusal::Locked { action, stage, until, possible } => {
+                let until = form::list(until.iter().map(String::as_str), "or");
+                let message = format!(
+                    "{action} is not possible yet: the stage is locked until the status is {until}. {}",
+                    instead(&possible)
+                );
+                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
+            }
+            Refusal::Guarded { action, stage, message, possible } => {
+                let message = format!("{action} is not possible: {message} {}", instead(&possible));
+                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
+            }
             Refusal::Expired { action, stage, possible } => {
                 let message =
                     format!("{action} is not possible any more: the time limit has passed. {}", instead(&possible));
-                Fault::new(ErrorCode::LeadExpired, message).action(action).stage(stage.key)
+                Fault::new(ErrorCode::LeadExpired, message).action(action).stage(stage)
             }
             Refusal::Transition { asked, stage, possible } => {
                 let (what, action) = match asked {
@@ -598,4 +909,4 @@ impl From<Refusal> for Error {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

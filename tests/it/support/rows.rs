@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
 use super::database::{Database, Kind};
 
 /// Tables whose rows change without a call: those of jobs, and the tool's own.
-const OF_THEIR_OWN_ACCORD: [&str; 2] = ["job_lease", "seaql_migrations"];
+const OF_THEIR_OWN_ACCORD: [&str; 3] = ["job_lease", "job_progress", "seaql_migrations"];
 
 /// Reads every table, besides the server.
 pub struct Rows {

@@ -1,0 +1,67 @@
+//! Leads of the viewer's company that look like the same customer.
+
+use async_graphql::{Context, Enum, Object, Result};
+
+use super::{error::Reply, lead::Lead, load};
+use crate::{domain::duplicate, error::Error};
+
+/// What two leads have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "duplicate::Reason")]
+pub enum DuplicateReason {
+    /// The customer's name: without case, accents, punctuation, and the legal form at its end.
+    CompanyName,
+    /// The domain of the customer's website or of its contact's e-mail address, unless many companies share it.
+    WebDomain,
+    /// The contact's e-mail address.
+    Email,
+    /// The contact's phone number.
+    Phone,
+}
+
+/// A lead that looks like the same customer.
+#[derive(Clone, Debug)]
+pub struct DuplicateCandidate {
+    lead: Lead,
+    found: duplicate::Match,
+}
+
+/// Another lead of the viewer's company that looks like the same customer.
+#[Object(serial)]
+impl DuplicateCandidate {
+    /// The other lead, as it now is for the viewer.
+    // The cost of the whole list stands here: up to so many candidates may come.
+    #[graphql(complexity = "child_complexity.saturating_mul(20).saturating_add(1)")]
+    async fn lead(&self) -> &Lead {
+        &self.lead
+    }
+
+    /// How alike they are, from 0 to 100: the sum of what the reasons weigh (`EMAIL` 70, `WEB_DOMAIN` 60,
+    /// `COMPANY_NAME` 50, `PHONE` 40), at most 100.
+    async fn score(&self) -> i32 {
+        self.found.score.into()
+    }
+
+    /// What they have in common: at least one.
+    async fn reasons(&self) -> Vec<DuplicateReason> {
+        self.found.reasons.iter().copied().map(Into::into).collect()
+    }
+
+    /// Whether the other lead came to the viewer's company first.
+    async fn came_first(&self) -> bool {
+        self.found.earlier
+    }
+}
+
+/// The candidates, each with its lead; the loader finds those of all lists in one batch.
+pub(super) async fn candidates(ctx: &Context<'_>, matches: &[duplicate::Match]) -> Result<Vec<DuplicateCandidate>> {
+    let leads = futures_util::future::try_join_all(matches.iter().map(|found| load(ctx, found.lead))).await?;
+    leads
+        .into_iter()
+        .zip(matches)
+        .map(|(lead, found)| {
+            let lead = lead.ok_or_else(|| Error::internal("a key of a lead that is not the company's")).reply(ctx)?;
+            Ok(DuplicateCandidate { lead: Lead::new(lead), found: found.clone() })
+        })
+        .collect()
+}

@@ -1,0 +1,678 @@
+//! What becomes of a lead: the actions of its workflow, whoever takes them.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+
+use super::{ActionCall, Asked, at_stage, text_id};
+use crate::{
+    domain::{
+        actor::{Member, Side},
+        comment::Visibility,
+        company::{Partnership, PartnershipState},
+        event::Happening,
+        global_id::NodeType,
+        id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId},
+        lead::{Destination, Internal, Lead},
+        task::{Task, TaskChange, TaskState},
+        template::Template,
+        workflow::{
+            definition::{Definition, Direction, Effect, Subject, TrackKey},
+            engine::{self, Caller, Change, Decision, Facts, Fields, Form, Limits},
+        },
+    },
+    error::{Error, ErrorCode, Fault, Result},
+    service::{
+        Service, Tx,
+        authorize::{self, Authorized, Purpose},
+        duplicate,
+        opportunity::NewOpportunity,
+        transaction,
+    },
+    store::{self, lead::Parties, scope::Scope},
+};
+
+impl Service {
+    /// Takes an action of the lead's workflow: every transition by a person comes through here.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `INVALID_TRANSITION`, `LEAD_EXPIRED`, `LEAD_INACTIVE`, `CONFLICT`, and the form's faults.
+    pub async fn perform(&self, member: &Member, id: LeadId, call: &ActionCall<'_>) -> Result<Lead> {
+        transaction!(self, tx, {
+            let loaded = authorize::lead(tx, member, id, "input.leadId", Purpose::Action).await?;
+            authorize::version("lead", loaded.mine.version, call.expected_version)
+                .map_err(|error| at_stage(error, &loaded.mine.stage))?;
+            let loaded = Box::pin(self.settle(tx, loaded)).await?;
+            let template = store::company::templates_by_ids(tx.db(), &[loaded.mine.template]).await?;
+            let template = template.into_iter().next().ok_or_else(|| Error::internal("a lead without its template"))?;
+            // On the heap, as they are large and run within a resolver's own.
+            let plan = Box::pin(self.plan(tx, member, &loaded, template, call)).await?;
+            let moved = Box::pin(self.carry_out(tx, Some(member), &plan, call.prefix)).await?;
+            let lead = moved.mine.clone();
+            self.save(tx, loaded, moved).await?;
+            Ok(lead)
+        })
+    }
+
+    /// Decides on a call. A lead that goes on with another template is put at its beginning first, and is then passed on
+    /// by that one's own action.
+    pub(super) async fn plan(
+        &self,
+        tx: &Tx,
+        member: &Member,
+        parties: &Parties,
+        template: Template,
+        call: &ActionCall<'_>,
+    ) -> Result<Plan> {
+        let lead = &parties.mine;
+        let definition = self.definition_in(tx, &lead.workflow).await?;
+        let decision = decide(member, lead, &definition, &template, call, tx.now)?;
+        let goes_on = decision.changes.iter().find_map(|change| match change {
+            Change::NewAssignment(id, Some(template)) => Some((id.clone(), template.clone())),
+            _ => None,
+        });
+        let Some((partnership, key)) = goes_on else {
+            return Ok(Plan { parties: parties.clone(), definition, decision });
+        };
+        let template = self.template_for(tx, member, Subject::Lead, Some(&key)).await.map_err(|_| {
+            let message =
+                format!("Leads of this workflow are shared with the template {key}, which your company lacks.");
+            Fault::new(ErrorCode::InvalidTransition, message)
+                .action(decision.action.as_str())
+                .stage(lead.stage.as_str())
+        })?;
+        let definition = self.definition_in(tx, &template.workflow).await?;
+        let mut mine = lead.clone();
+        mine.start_over();
+        mine.details_mut().internal = Some(Internal {
+            template: lead.template,
+            workflow: lead.workflow.clone(),
+            stage: lead.stage.clone(),
+            opportunity: mine.opportunity.take(),
+        });
+        stop_counter(&mut mine);
+        mine.template = template.id;
+        mine.workflow = template.workflow.clone();
+        mine.begin(&definition);
+        let call = ActionCall {
+            asked: Asked::Share,
+            form: Map::from_iter([("partnershipId".to_owned(), Value::String(partnership))]),
+            ..call.clone()
+        };
+        let decision = decide(member, &mine, &definition, &template, &call, tx.now)?;
+        if decision.changes.iter().any(|change| matches!(change, Change::NewAssignment(_, Some(_)))) {
+            let message =
+                format!("The template {key} passes leads on with yet another one: one of the two has to change.");
+            return Err(Fault::new(ErrorCode::InvalidTransition, message).into());
+        }
+        Ok(Plan { parties: Parties { mine, other: parties.other.clone() }, definition, decision })
+    }
+
+    /// Works out what a decision makes of both views, and does what it entails besides: opportunities, tasks, events.
+    /// `prefix` is the path of the decision's form in the caller's input.
+    pub(super) async fn carry_out(
+        &self,
+        tx: &mut Tx,
+        member: Option<&Member>,
+        plan: &Plan,
+        prefix: &str,
+    ) -> Result<Moved> {
+        let Plan { parties: old, definition, decision } = plan;
+        let now = tx.now;
+        let Applied { mut mine, mut other, said, opportunity, partnership, ends, tasks, notices } =
+            apply(tx, member, plan, prefix).await?;
+        if let (Some(deal), Some(member)) = (opportunity, member) {
+            let id = Box::pin(self.link(tx, member, &mine, other.as_ref(), deal, decision, prefix)).await?;
+            each(&mut mine, &mut other, |view| view.opportunity = Some(id));
+        }
+        if mine.side == Side::Receiver && mine.owner.is_none() {
+            mine.owner = member.map(|member| member.id);
+        }
+        let mut passing = None;
+        if let (Some(id), Some(member)) = (partnership, member) {
+            let (found, assignment) = receiver_of(tx, member, &old.mine, definition, id, prefix).await?;
+            let receiver = found.counterpart(member.company);
+            other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
+            mine.start_over();
+            mine.begin(definition);
+            mine.put(&decision.to);
+            mine.receiver = Some(receiver);
+            mine.partnership = Some(found.id);
+            mine.assignment = Some(assignment);
+            mine.vendor = Some(found.vendor);
+            mine.stage_moved_by = Some(found.stage_moved_by);
+            let view = Lead {
+                company: receiver,
+                side: Side::Receiver,
+                owner: None,
+                version: 1,
+                created_at: now,
+                details: mine.shared_details(),
+                ..mine.clone()
+            };
+            passing = Some(Passing { view, partnership: found.id, assignment });
+        } else if ends {
+            mine.assignment = None;
+            if let Some(other) = &mut other {
+                other.ended_at = Some(now);
+            }
+        }
+        let live = if passing.is_some() { None } else { other.as_ref() };
+        let actor = member.map(|member| member.id);
+        tell(tx, actor, &old.mine, &mine, live, decision, definition, said);
+        if let Some(passing) = &passing {
+            let happening = Happening::LeadShared { partnership: passing.partnership };
+            tx.happened(vec![mine.company, passing.view.company], actor, Some(mine.id), None, happening);
+        }
+        let views = [Some(&mine), live, passing.as_ref().map(|passing| &passing.view)];
+        let of_side = |side: Side| views.iter().flatten().copied().find(|view| view.side == side);
+        for (side, message) in notices {
+            if let Some(view) = of_side(side) {
+                let happening = Happening::LeadNotice { message: message.to_owned() };
+                tx.happened(vec![view.company], actor, Some(view.id), None, happening);
+            }
+        }
+        for (side, title, due) in tasks {
+            if let Some(view) = of_side(side) {
+                set_task(tx, actor, view, title, due).await?;
+            }
+        }
+        Ok(Moved { mine, other, passing })
+    }
+
+    async fn save(&self, tx: &mut Tx, loaded: Authorized<Parties>, moved: Moved) -> Result<Authorized<Parties>> {
+        // The outcome belongs to the assignment that the decision found, not to one that it began.
+        let receiver = if loaded.mine.side == Side::Receiver { Some(&moved.mine) } else { moved.other.as_ref() };
+        if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
+            store::lead::update_assignment(tx.db(), assignment, receiver, tx.now).await?;
+        }
+        begin_passing(tx, moved.passing.as_ref()).await?;
+        let saved = authorize::save_lead(tx, loaded, &moved.mine, moved.other.as_ref()).await?;
+        if let Some(passing) = &moved.passing {
+            // The new receiver may have had the lead before, so that its earlier view has to be frozen by now.
+            store::lead::insert_view(tx.db(), &passing.view).await?;
+            duplicate::tell(tx, &[&passing.view]).await?;
+        }
+        Ok(saved)
+    }
+
+    /// Records what the end of a lead's counter brings, before anything else is done to it.
+    pub(in crate::service) async fn settle(
+        &self,
+        tx: &mut Tx,
+        loaded: Authorized<Parties>,
+    ) -> Result<Authorized<Parties>> {
+        let lead = &loaded.mine;
+        let (true, Some(action)) = (lead.expired_by(tx.now), lead.on_expiry.as_deref()) else { return Ok(loaded) };
+        let definition = self.definition_in(tx, &lead.workflow).await?;
+        let form = Form { values: &Map::new(), prefix: "" };
+        let decision = engine::decide(&definition, &facts(lead), Caller::System, action, &form, tx.now)?;
+        let plan = Plan { parties: Parties::clone(&loaded), definition, decision };
+        let moved = Box::pin(self.carry_out(tx, None, &plan, "")).await?;
+        self.save(tx, loaded, moved).await
+    }
+
+    /// Records what the end of the counter brings for up to `limit` leads, the longest overdue first; returns how many.
+    pub async fn expire_due(&self, limit: u64) -> Result<u64> {
+        let mut expired = 0;
+        for (id, source) in store::lead::due(self.db().read(), self.now(), limit).await? {
+            match self.expire(id, source).await {
+                Ok(due) => expired += u64::from(due),
+                // One that can't be expired must not hold up the others.
+                Err(error) => tracing::error!(%error, lead = %id, "a lead's expiry can't be recorded"),
+            }
+        }
+        Ok(expired)
+    }
+
+    async fn expire(&self, id: LeadId, source: CompanyId) -> Result<bool> {
+        transaction!(self, tx, {
+            let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), id).await? else {
+                return Ok(false);
+            };
+            let due = loaded.mine.expired_by(tx.now);
+            Box::pin(self.settle(tx, loaded)).await?;
+            Ok(due)
+        })
+    }
+
+    /// Links the opportunity that a lead became, and shows it to the other side.
+    #[allow(clippy::too_many_arguments, reason = "what is linked, by whom, and where faults are told")]
+    async fn link(
+        &self,
+        tx: &mut Tx,
+        member: &Member,
+        lead: &Lead,
+        other: Option<&Lead>,
+        deal: Deal<'_>,
+        decision: &Decision,
+        prefix: &str,
+    ) -> Result<OpportunityId> {
+        let heard = other.map(|other| other.company);
+        let id = match deal {
+            Deal::New(form) => {
+                let mut faults = Vec::new();
+                let new = NewOpportunity::from_form(form, &format!("{prefix}.opportunity"), &mut faults);
+                if !faults.is_empty() {
+                    return Err(faults.into());
+                }
+                let new = NewOpportunity {
+                    name: new.name.or_else(|| Some(lead.title.clone())),
+                    value: new.value.or(lead.value),
+                    description: new.description.or_else(|| lead.description.clone()),
+                    ..new
+                };
+                let id = tx.fresh();
+                self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
+            }
+            Deal::Qualified => {
+                let mut new = NewOpportunity::from_decision(&decision.form);
+                if let Some(id) = new.responsible_as_given.take() {
+                    new.responsible = Some(own_member(tx, lead.company, &id, &at(prefix, "responsible")).await?);
+                }
+                new.name = new.name.or_else(|| Some(lead.title.clone()));
+                let id = tx.fresh();
+                self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
+            }
+            Deal::Existing(id) => {
+                let field = format!("{prefix}.opportunityId");
+                let mut faults = Vec::new();
+                let Some(id) = text_id(id, NodeType::Opportunity, &field, &mut faults) else {
+                    return Err(faults.into());
+                };
+                let views = authorize::opportunity(tx, member, OpportunityId(id), &field).await?;
+                if views[0].side != Side::Receiver {
+                    return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
+                }
+                views[0].id
+            }
+        };
+        if let Some(other) = other {
+            self.show_opportunity(tx, member, id, other.company).await?;
+        }
+        Ok(id)
+    }
+}
+
+/// What the changes of a decision make of both views, and what is to be done besides.
+struct Applied<'p> {
+    mine: Lead,
+    other: Option<Lead>,
+    /// The reason or note given.
+    said: Option<String>,
+    opportunity: Option<Deal<'p>>,
+    partnership: Option<&'p str>,
+    ends: bool,
+    tasks: Vec<(Side, &'p str, Option<DateTime<Utc>>)>,
+    notices: Vec<(Side, &'p str)>,
+}
+
+/// Applies the changes of a decision to both views; nothing is written yet.
+async fn apply<'p>(tx: &Tx, member: Option<&Member>, plan: &'p Plan, prefix: &str) -> Result<Applied<'p>> {
+    let Plan { parties: old, definition, decision } = plan;
+    let now = tx.now;
+    let mut done = Applied {
+        mine: old.mine.clone(),
+        other: old.other.clone(),
+        said: None,
+        opportunity: None,
+        partnership: None,
+        ends: false,
+        tasks: Vec::new(),
+        notices: Vec::new(),
+    };
+    let Applied { mine, other, said, opportunity, partnership, ends, tasks, notices } = &mut done;
+    each(mine, other, |view| {
+        view.put(&decision.to);
+        view.version += 1;
+        view.updated_at = now;
+    });
+    for change in &decision.changes {
+        match change {
+            Change::Date(date, at) => each(mine, other, |view| view.record(*date, *at)),
+            Change::StartCounter(at, then) => {
+                let to = definition.action(then).and_then(|action| definition.stage(action.to.as_ref()?));
+                let to = to.map(|stage| Destination { stage: stage.key.clone(), kind: stage.kind, track: stage.track });
+                each(mine, other, |view| {
+                    view.expires_at = Some(*at);
+                    view.on_expiry = Some(then.clone());
+                    view.expires_to.clone_from(&to);
+                });
+            }
+            Change::StopCounter => each(mine, other, stop_counter),
+            Change::Archived(archived) => each(mine, other, |view| view.archived = *archived),
+            Change::Active(active) => each(mine, other, |view| view.active = *active),
+            Change::Unlock => each(mine, other, |view| view.stage_locked = false),
+            Change::Reason(reason) => {
+                *said = said.take().or_else(|| reason.clone());
+                each(mine, other, |view| view.reason.clone_from(reason));
+            }
+            Change::Note(note) => {
+                *said = said.take().or_else(|| note.clone());
+                each(mine, other, |view| tell_details(view, |details| details.note.clone_from(note)));
+            }
+            Change::Code(code) => {
+                each(mine, other, |view| tell_details(view, |details| details.code.clone_from(code)));
+            }
+            Change::DuplicateOf(id) => {
+                let id = match (id, member) {
+                    (Some(id), Some(member)) => Some(duplicate_of(tx, member, mine, id, prefix).await?),
+                    _ => None,
+                };
+                each(mine, other, |view| tell_details(view, |details| details.duplicate_of = id));
+            }
+            Change::Owner(id) => mine.owner = Some(own_member(tx, mine.company, id, &at(prefix, "owner")).await?),
+            Change::LinkOpportunity(id) => *opportunity = Some(Deal::Existing(id)),
+            Change::CreateOpportunity(form) => *opportunity = Some(Deal::New(form)),
+            Change::QualifyOpportunity => *opportunity = Some(Deal::Qualified),
+            Change::Task(side, title, due) => tasks.push((*side, title, *due)),
+            Change::Notify(side, message) => notices.push((*side, message)),
+            Change::EndAssignment => *ends = true,
+            Change::NewAssignment(id, _) => *partnership = Some(id),
+            Change::Value(_) | Change::CloseDate(_) => {
+                return Err(Error::internal("a lead's workflow changes an opportunity's value"));
+            }
+        }
+    }
+    Ok(done)
+}
+
+/// A decision with what it was made on.
+pub(super) struct Plan {
+    /// The lead as both sides see it; put at the beginning of another workflow, where it goes on with that.
+    pub(super) parties: Parties,
+    pub(super) definition: std::sync::Arc<Definition>,
+    pub(super) decision: Decision,
+}
+
+/// What became of a lead: both views as they are to be saved, and a new receiver's, where it was passed on.
+pub(super) struct Moved {
+    pub(super) mine: Lead,
+    pub(super) other: Option<Lead>,
+    pub(super) passing: Option<Passing>,
+}
+
+pub(super) struct Passing {
+    pub(super) view: Lead,
+    partnership: PartnershipId,
+    assignment: AssignmentId,
+}
+
+enum Deal<'a> {
+    Existing(&'a str),
+    New(&'a Map<String, Value>),
+    Qualified,
+}
+
+fn at(prefix: &str, field: &str) -> String {
+    format!("{prefix}.{field}")
+}
+
+/// Asks the engine.
+fn decide(
+    member: &Member,
+    lead: &Lead,
+    definition: &Definition,
+    template: &Template,
+    call: &ActionCall<'_>,
+    now: DateTime<Utc>,
+) -> Result<Decision> {
+    let caller = caller(member, lead);
+    let facts = Facts { limits: template.limits(), expires_at_override: call.expires_at, ..facts(lead) };
+    let action = match call.asked {
+        Asked::Action(key) => key.to_owned(),
+        Asked::Stage(text) => {
+            let stage = engine::find_stage(definition, text).ok_or_else(|| {
+                let names: Vec<_> = definition.stages.iter().map(|stage| stage.key.as_str()).collect();
+                let message = format!("The workflow has no such stage; its stages are {}.", names.join(", "));
+                Fault::invalid(format!("{}.stage", call.prefix), message).stage(lead.stage.as_str())
+            })?;
+            engine::action_to(definition, &facts, stage, caller, now)?.key.clone()
+        }
+        Asked::Share => {
+            let standing =
+                [Some(engine::as_of(definition, &facts, now)), engine::status_as_of(definition, &facts, now)];
+            let leaves = |from: &String| standing.iter().flatten().any(|stage| stage.key == *from);
+            let passes = || definition.actions.iter().filter(|action| action.passes_on());
+            let found = passes().find(|action| action.from.iter().any(leaves)).or_else(|| passes().next_back());
+            let found = found.ok_or_else(|| {
+                Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are not shared.")
+                    .stage(lead.stage.as_str())
+            })?;
+            found.key.clone()
+        }
+        Asked::Effect(ref effect) => {
+            let found = definition.actions.iter().find(|action| action.effects.contains(effect));
+            let found = found.ok_or_else(|| {
+                Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are never deactivated.")
+                    .stage(lead.stage.as_str())
+            })?;
+            found.key.clone()
+        }
+    };
+    // What the form says of the owning input's other parts is no part of it.
+    let form = Form { values: &call.form, prefix: call.prefix };
+    Ok(engine::decide(definition, &facts, caller, &action, &form, now)?)
+}
+
+/// Tells what happened, each side what it may know.
+#[allow(clippy::too_many_arguments, reason = "a lead before and after, and what was decided")]
+fn tell(
+    tx: &mut Tx,
+    actor: Option<MemberId>,
+    old: &Lead,
+    mine: &Lead,
+    other: Option<&Lead>,
+    decision: &Decision,
+    definition: &Definition,
+    said: Option<String>,
+) {
+    let both: Vec<_> = std::iter::once(mine.company).chain(other.map(|other| other.company)).collect();
+    let Decision { from, to, action, .. } = decision;
+    let moves = from.key != to.key;
+    if moves {
+        let (from, to, action) = (Some(from.clone()), to.clone(), action.clone());
+        let happening = match to.track {
+            TrackKey::Stage => Happening::LeadStageChanged { from, to, action, reason: said },
+            TrackKey::Status => Happening::LeadStatusChanged { from, to, action, reason: said },
+        };
+        tx.happened(both.clone(), actor, Some(mine.id), None, happening);
+    } else if actor.is_some() && !decision.changes.iter().any(changes_fields) {
+        let name = definition.action(action).map_or_else(String::new, |action| action.name.clone());
+        let happening = Happening::LeadActionTaken { action: action.clone(), name, reason: said };
+        tx.happened(both.clone(), actor, Some(mine.id), None, happening);
+    }
+    let changes = Lead::differences(old, mine);
+    let (own, shared): (Vec<_>, Vec<_>) = changes
+        .into_iter()
+        .filter(|change| matches!(change.field.as_str(), "owner" | "active"))
+        .partition(|change| change.field == "owner");
+    // Who answers a lead first becomes its owner; that goes without saying.
+    if !own.is_empty() && decision.changes.iter().any(|change| matches!(change, Change::Owner(_))) {
+        tx.happened(vec![mine.company], actor, Some(mine.id), None, Happening::LeadUpdated { changes: own });
+    }
+    if !shared.is_empty() {
+        tx.happened(both, actor, Some(mine.id), None, Happening::LeadUpdated { changes: shared });
+    }
+}
+
+/// Whether a change shows as one of the lead's fields.
+fn changes_fields(change: &Change) -> bool {
+    matches!(change, Change::Owner(_) | Change::Active(_) | Change::NewAssignment(..))
+}
+
+fn tell_details(view: &mut Lead, change: impl FnOnce(&mut crate::domain::lead::Details)) {
+    let mut details = view.details().clone();
+    change(&mut details);
+    view.set_details(details);
+}
+
+/// The member of that id, where it is of this company.
+pub(in crate::service) async fn own_member(tx: &Tx, company: CompanyId, id: &str, field: &str) -> Result<MemberId> {
+    let mut faults = Vec::new();
+    let Some(id) = text_id(id, NodeType::Member, field, &mut faults) else { return Err(faults.into()) };
+    let found = store::company::members_by_ids(tx.db(), &[MemberId(id)]).await?;
+    let found = found.into_iter().find(|profile| profile.company == company);
+    let missing = || Fault::new(ErrorCode::NotFound, "Your company has no such member.").at(field);
+    Ok(found.ok_or_else(missing)?.id)
+}
+
+/// The lead that has priority over another one, as the caller knows it.
+async fn duplicate_of(tx: &Tx, member: &Member, lead: &Lead, id: &str, prefix: &str) -> Result<LeadId> {
+    let field = at(prefix, "duplicateOf");
+    let mut faults = Vec::new();
+    let Some(id) = text_id(id, NodeType::Lead, &field, &mut faults) else { return Err(faults.into()) };
+    if id == lead.id.0 {
+        return Err(Fault::invalid(field, "A lead is no duplicate of itself.").into());
+    }
+    let found = store::lead::find(tx.db(), Scope::of(member), LeadId(id)).await?;
+    Ok(found.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such lead.").at(field))?.id)
+}
+
+/// The partnership that a lead is passed on across, and the new assignment.
+async fn receiver_of(
+    tx: &Tx,
+    member: &Member,
+    lead: &Lead,
+    definition: &Definition,
+    id: &str,
+    prefix: &str,
+) -> Result<(Partnership, AssignmentId)> {
+    let field = at(prefix, "partnershipId");
+    let mut faults = Vec::new();
+    let Some(id) = text_id(id, NodeType::Partnership, &field, &mut faults) else { return Err(faults.into()) };
+    let partnership = store::company::hold_partnership(tx.db(), Scope::of(member), PartnershipId(id)).await?;
+    let partnership =
+        partnership.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such partnership.").at(&field))?;
+    if partnership.state != PartnershipState::Active {
+        let message =
+            format!("This partnership is {}; leads are shared across an ACTIVE one.", partnership.state.as_str());
+        return Err(Fault::invalid(field, message).into());
+    }
+    let vendor = partnership.vendor == member.company;
+    let refused = match definition.direction {
+        Some(Direction::VendorToPartner) if !vendor => {
+            Some("the vendor to the partner: here your company is the partner")
+        }
+        Some(Direction::PartnerToVendor) if vendor => {
+            Some("the partner to the vendor: here your company is the vendor")
+        }
+        _ => None,
+    };
+    if let Some(way) = refused {
+        let message = format!("Leads of the workflow {} go from {way}.", definition.key);
+        return Err(Fault::invalid(field, message).into());
+    }
+    if lead.assignment.is_some() && lead.partnership == Some(partnership.id) {
+        return Err(Fault::invalid(field, "The lead is with this partner already: pass it on to another one.").into());
+    }
+    Ok((partnership, tx.fresh()))
+}
+
+/// Adds the assignment that a lead is passed on by, to which both views point.
+pub(super) async fn begin_passing(tx: &Tx, passing: Option<&Passing>) -> Result<()> {
+    let Some(Passing { view, partnership, assignment }) = passing else { return Ok(()) };
+    store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
+}
+
+/// Sets a task that only its own side sees, in the name of the lead's owner there; there is none where nobody owns it.
+async fn set_task(
+    tx: &mut Tx,
+    actor: Option<MemberId>,
+    view: &Lead,
+    title: &str,
+    due_at: Option<DateTime<Utc>>,
+) -> Result<()> {
+    let Some(owner) = view.owner else { return Ok(()) };
+    let task = Task {
+        id: tx.fresh(),
+        lead: view.id,
+        company: view.company,
+        created_by: owner,
+        assigned_company: view.company,
+        assignee: Some(owner),
+        visibility: Visibility::Internal,
+        title: title.to_owned(),
+        description: None,
+        state: TaskState::Open,
+        due_at,
+        completed_at: None,
+        version: 1,
+        created_at: tx.now,
+    };
+    store::thread::insert_task(tx.db(), view, &task).await?;
+    let happening = Happening::TaskChanged { change: TaskChange::Created };
+    tx.happened(vec![view.company], actor, Some(view.id), Some(task.id.0), happening);
+    Ok(())
+}
+
+fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {
+    change(mine);
+    if let Some(other) = other {
+        change(other);
+    }
+}
+
+fn stop_counter(view: &mut Lead) {
+    view.expires_at = None;
+    view.on_expiry = None;
+    view.expires_to = None;
+}
+
+/// The earlier receiver's view as it stays when the lead is passed on: a lead that was still unanswered is withdrawn
+/// for it, and it hears of that; of an outcome of its own it has heard.
+fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition) -> Lead {
+    let mut frozen = earlier.clone();
+    // What had its outcome ended with that; when the lead was passed on later is not this receiver's to know.
+    frozen.ended_at = Some(earlier.updated_at);
+    let stands_at = |from: &String| {
+        [TrackKey::Stage, TrackKey::Status].into_iter().any(|track| earlier.at(track) == Some(from.as_str()))
+    };
+    let withdrawal = definition
+        .actions
+        .iter()
+        .find(|action| action.effects.contains(&Effect::EndAssignment) && action.from.iter().any(stands_at));
+    let stages = withdrawal.and_then(|action| {
+        let from = definition.stage(earlier.at(definition.track_of(action))?)?;
+        Some((action, from.clone(), definition.stage(action.to.as_ref()?)?.clone()))
+    });
+    if let Some((action, from, to)) = stages {
+        frozen.put(&to);
+        frozen.version += 1;
+        frozen.updated_at = tx.now;
+        frozen.ended_at = Some(tx.now);
+        let (from, action) = (Some(from), action.key.clone());
+        let happening = match to.track {
+            TrackKey::Stage => Happening::LeadStageChanged { from, to, action, reason: None },
+            TrackKey::Status => Happening::LeadStatusChanged { from, to, action, reason: None },
+        };
+        tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
+    }
+    stop_counter(&mut frozen);
+    frozen
+}
+
+/// What the engine needs to know of a lead; without the template's limits, which only a decision needs.
+pub(in crate::service) fn facts(lead: &Lead) -> Facts<'_> {
+    Facts {
+        stage: &lead.stage,
+        status: lead.at(TrackKey::Status),
+        stage_locked: lead.stage_locked,
+        expires_at: lead.expires_at,
+        on_expiry: lead.on_expiry.as_deref(),
+        active: lead.active,
+        limits: Limits::default(),
+        fields: Fields::Lead(lead),
+        expires_at_override: None,
+    }
+}
+
+pub(in crate::service) fn caller<'a>(member: &'a Member, lead: &Lead) -> Caller<'a> {
+    let vendor = lead.vendor.filter(|_| lead.assignment.is_some()).map(|vendor| vendor == lead.company);
+    Caller::Member {
+        side: lead.side,
+        vendor,
+        moves_stage: vendor.zip(lead.stage_moved_by).is_some_and(|(vendor, mover)| mover.names(vendor)),
+        roles: &member.roles,
+        owner: lead.owner == Some(member.id),
+    }
+}
