@@ -14,6 +14,7 @@ mod m20261121_000001_lead_sharing;
 mod m20261122_000001_workflows;
 mod m20261122_000002_duplicates;
 mod m20261122_000003_marketing_lists;
+mod m20261122_000004_board;
 
 /// The migrations in their order.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_workflows::Migration),
             Box::new(m20261122_000002_duplicates::Migration),
             Box::new(m20261122_000003_marketing_lists::Migration),
+            Box::new(m20261122_000004_board::Migration),
         ]
     }
 }

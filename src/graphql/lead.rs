@@ -520,7 +520,7 @@ pub(super) async fn lead_at_hand(ctx: &Context<'_>, lead: lead::Lead, node: &Loo
 }
 
 /// Loads what the query asks of some leads: one statement a field, however many leads there are.
-async fn put_at_hand(ctx: &Context<'_>, leads: &mut [&mut Lead], node: &Lookahead<'_>) -> Result<()> {
+pub(super) async fn put_at_hand(ctx: &Context<'_>, leads: &mut [&mut Lead], node: &Lookahead<'_>) -> Result<()> {
     let (service, member) = (service(ctx), member(ctx)?);
     if leads.is_empty() {
         return Ok(());
@@ -716,6 +716,9 @@ pub struct LeadFilter {
     pub owner_id: Option<ID>,
     /// From this template.
     pub template_id: Option<ID>,
+    /// On the workflow of this template, whatever the version and whichever template of which company they started
+    /// from: what stands on the template's board.
+    pub workflow_of_template_id: Option<ID>,
     /// Last shared across this partnership.
     pub partnership_id: Option<ID>,
     /// In the archive or out of it. Where absent, archived leads are left out unless `stage`, `stageKind` or `status` is

@@ -32,6 +32,7 @@ use crate::{
 
 pub mod action;
 mod activity;
+pub mod board;
 pub mod comment;
 pub mod company;
 mod direct;

@@ -6,7 +6,10 @@ use async_graphql::{Context, ID, Object, Result};
 
 use super::{
     activity::{self, ActivityConnection, ActivityFilter},
-    company::{Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, profile},
+    board::{self, LeadBoard, board_cost},
+    company::{
+        Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, Track, profile,
+    },
     error::{Reply, written},
     lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, lead_at_hand, leads_at_hand},
     load,
@@ -102,12 +105,37 @@ impl Query {
         #[graphql(desc = "In which order; the newest first where absent.")] order_by: Option<LeadOrder>,
     ) -> Result<LeadConnection> {
         let member = member(ctx)?;
-        let filter = lead_filter(ctx, filter.unwrap_or_default())?;
+        let filter = lead_filter(ctx, filter.unwrap_or_default(), false).await?;
         let sort = order_by.map_or(store::lead::LeadSort::Created, |order| order.field.into());
         let descending = order_by.is_none_or(|order| order.direction == OrderDirection::Desc);
         let request = request(first, after, last, before);
         let page = service(ctx).leads(member, &filter, sort, descending, request).await.reply(ctx)?;
         leads_at_hand(ctx, page, &ctx.look_ahead().field("edges").field("node")).await
+    }
+
+    /// The leads of the viewer's company on a workflow, on either side and in whichever version, by the stage that they
+    /// stand at now: how many, and the first of each. Those in the archive stand at theirs unless the filter says
+    /// otherwise; those deactivated are left out unless it asks for them.
+    #[graphql(complexity = "board_cost(first, child_complexity)")]
+    async fn lead_board(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The key of a template of the viewer's company, whose workflow is meant; the company's \
+                          default where neither this nor templateId is given.")]
+        template_key: Option<String>,
+        #[graphql(desc = "The same by id; also the other side's template of a lead that the viewer's company sees.")]
+        template_id: Option<ID>,
+        #[graphql(
+            desc = "The track whose stages are the columns; INVALID_INPUT where the workflow does not have it.",
+            default_with = "Track::Stage"
+        )]
+        track: Track,
+        #[graphql(desc = "Which leads.")] filter: Option<LeadFilter>,
+        #[graphql(desc = "In which order within a column; the newest first where absent.")] order_by: Option<LeadOrder>,
+        #[graphql(desc = "The first so many of each column, 1 to 100; 20 where absent.")] first: Option<i32>,
+    ) -> Result<LeadBoard> {
+        let filter = lead_filter(ctx, filter.unwrap_or_default(), true).await?;
+        board::board(ctx, board::Asked { template_key, template_id, track, order_by, first }, filter).await
     }
 
     /// The opportunity of that id; `NOT_FOUND` where there is none that the viewer may know of.
@@ -295,8 +323,10 @@ impl Query {
     }
 }
 
-fn lead_filter(ctx: &Context<'_>, filter: LeadFilter) -> Result<store::lead::LeadFilter> {
-    let by_stage = filter.stage.is_some() || filter.stage_kind.is_some() || filter.status.is_some();
+/// Which leads; `by_stage` where the place that asks does so stage by stage.
+async fn lead_filter(ctx: &Context<'_>, filter: LeadFilter, by_stage: bool) -> Result<store::lead::LeadFilter> {
+    let viewer = member(ctx)?;
+    let by_stage = by_stage || filter.stage.is_some() || filter.stage_kind.is_some() || filter.status.is_some();
     let mut faults = Vec::new();
     let text = filter.text.as_deref();
     let text = text.and_then(|text| Rules::line(SEARCH_MAX).required(Some(text), "filter.text", &mut faults));
@@ -305,6 +335,12 @@ fn lead_filter(ctx: &Context<'_>, filter: LeadFilter) -> Result<store::lead::Lea
     }
     let (owner, template) = (filter.owner_id.as_ref(), filter.template_id.as_ref());
     let partnership = filter.partnership_id.as_ref();
+    let workflow_of = filter.workflow_of_template_id.as_ref();
+    let workflow_of = optional_id(ctx, workflow_of, NodeType::LeadTemplate, "filter.workflowOfTemplateId")?;
+    let workflows = match workflow_of {
+        Some(id) => Some(service(ctx).workflow_of_template(viewer, id.into()).await.reply(ctx)?.into_iter().collect()),
+        None => None,
+    };
     Ok(store::lead::LeadFilter {
         stages: filter.stage,
         kinds: filter.stage_kind.map(|kinds| kinds.into_iter().map(Into::into).collect()),
@@ -312,6 +348,7 @@ fn lead_filter(ctx: &Context<'_>, filter: LeadFilter) -> Result<store::lead::Lea
         side: filter.side.map(Into::into),
         owner: optional_id(ctx, owner, NodeType::Member, "filter.ownerId")?.map(Into::into),
         template: optional_id(ctx, template, NodeType::LeadTemplate, "filter.templateId")?.map(Into::into),
+        workflows,
         partnership: optional_id(ctx, partnership, NodeType::Partnership, "filter.partnershipId")?.map(Into::into),
         archived: filter.archived.or((!by_stage).then_some(false)),
         active: filter.active.or(Some(true)),

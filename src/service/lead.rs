@@ -233,7 +233,7 @@ impl Service {
     }
 
     /// The lead as it is for every caller now: expired when its limit has passed, recorded or not.
-    async fn as_of(&self, mut lead: Lead, now: DateTime<Utc>) -> Result<Lead> {
+    pub(super) async fn as_of(&self, mut lead: Lead, now: DateTime<Utc>) -> Result<Lead> {
         if lead.expired_by(now) {
             let definition = self.definition(&lead.workflow).await?;
             let due = engine::due(&definition, &facts(&lead), now);

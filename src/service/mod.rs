@@ -30,6 +30,7 @@ use crate::{
 
 pub mod activity;
 mod authorize;
+pub mod board;
 pub mod comment;
 pub mod company;
 pub mod cursor;

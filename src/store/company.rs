@@ -1,11 +1,11 @@
 //! Companies, members, partnerships and templates.
 
 use chrono::{DateTime, Utc};
-use cosell_entity::{company, company_feed, company_sequence, installation, member, partnership, template};
+use cosell_entity::{company, company_feed, company_sequence, installation, lead_view, member, partnership, template};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    sea_query::{Expr, ExprTrait, OnConflict, Query},
 };
 use uuid::Uuid;
 
@@ -457,6 +457,21 @@ pub async fn templates_by_ids(db: &impl ConnectionTrait, ids: &[TemplateId]) -> 
         .into_iter()
         .map(template_of)
         .collect()
+}
+
+/// The template, where it is the caller's company's, or where a lead that the company sees started from it.
+pub async fn visible_template(db: &impl ConnectionTrait, scope: Scope, id: TemplateId) -> Result<Option<Template>> {
+    let of_a_lead = Query::select()
+        .column(lead_view::Column::TemplateId)
+        .from(lead_view::Entity)
+        .cond_where(scope.leads().add(lead_view::Column::TemplateId.eq(id.0)))
+        .limit(1)
+        .to_owned();
+    let visible = Condition::any()
+        .add(template::Column::CompanyId.eq(scope.company().0))
+        .add(template::Column::Id.in_subquery(of_a_lead));
+    let row = template::Entity::find_by_id(id.0).filter(visible).one(db).await?;
+    row.map(template_of).transpose()
 }
 
 /// Writes a template's name and limits; `false` where its version is no longer the one before `new`'s.

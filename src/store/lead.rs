@@ -54,7 +54,7 @@ pub(super) fn money_of(amount: Option<i64>, currency: Option<&str>) -> Result<Op
 const NEVER: DateTime<Utc> = DateTime::from_timestamp(253_402_214_400, 0).expect("a moment of the year 9999");
 
 /// The company's views of leads, with the columns that [`lead_of`] reads.
-fn views(scope: Scope) -> Select<lead_view::Entity> {
+pub(super) fn views(scope: Scope) -> Select<lead_view::Entity> {
     select_views().filter(scope.leads())
 }
 
@@ -78,7 +78,7 @@ async fn read(db: &impl ConnectionTrait, select: Select<lead_view::Entity>) -> R
 }
 
 /// Reads the columns in their order in the table.
-fn lead_of(row: &QueryResult) -> Result<Lead> {
+pub(super) fn lead_of(row: &QueryResult) -> Result<Lead> {
     let mut row = Columns::of(row)?;
     let expires_to: Option<String>;
     let mut lead = Lead {
@@ -250,7 +250,7 @@ pub enum LeadSort {
 }
 
 /// A sort key's value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SortKey {
     /// A moment.
     Time(DateTime<Utc>),
@@ -278,7 +278,7 @@ impl LeadSort {
         }
     }
 
-    const fn column(self) -> lead_view::Column {
+    pub(super) const fn column(self) -> lead_view::Column {
         match self {
             Self::Created => lead_view::Column::CreatedAt,
             Self::Updated => lead_view::Column::UpdatedAt,
@@ -303,6 +303,8 @@ pub struct LeadFilter {
     pub owner: Option<MemberId>,
     /// From this template.
     pub template: Option<TemplateId>,
+    /// On one of these workflows, whatever the version.
+    pub workflows: Option<Vec<WorkflowKey>>,
     /// Across this partnership.
     pub partnership: Option<PartnershipId>,
     /// In or out of the archive.
@@ -315,24 +317,51 @@ pub struct LeadFilter {
     pub text: Option<String>,
 }
 
-impl LeadFilter {
-    fn condition(&self, now: DateTime<Utc>) -> Condition {
+/// A workflow in all its versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkflowKey {
+    /// The company that defined it; none for one that is shipped.
+    pub owner: Option<CompanyId>,
+    /// Its key.
+    pub key: String,
+}
+
+impl From<&WorkflowRef> for WorkflowKey {
+    fn from(workflow: &WorkflowRef) -> Self {
+        Self { owner: workflow.owner, key: workflow.key.clone() }
+    }
+}
+
+impl WorkflowKey {
+    fn condition(&self) -> Condition {
         use lead_view::Column as C;
-        // A lead past its limit is expired for every caller, whether or not that has been recorded.
-        let due = |track: TrackKey| {
-            Condition::all()
-                .add(C::ExpiresAt.lte(now))
-                .add(C::EndedAt.is_null())
-                .add(C::ExpiresTrack.eq(track.as_str()))
-        };
-        let not_due = |track: TrackKey| {
-            Condition::any()
-                .add(C::ExpiresAt.is_null())
-                .add(C::ExpiresAt.gt(now))
-                .add(C::EndedAt.is_not_null())
-                .add(C::ExpiresTrack.is_null())
-                .add(C::ExpiresTrack.ne(track.as_str()))
-        };
+        let owner = self.owner.map_or_else(|| C::WorkflowOwner.is_null(), |owner| C::WorkflowOwner.eq(owner.0));
+        Condition::all().add(C::WorkflowKey.eq(self.key.as_str())).add(owner)
+    }
+}
+
+/// What stands at the end of its counter on that track: past its limit, whether or not that has been recorded, for
+/// every caller.
+pub(super) fn overdue(track: TrackKey, now: DateTime<Utc>) -> Condition {
+    use lead_view::Column as C;
+    Condition::all().add(C::ExpiresAt.lte(now)).add(C::EndedAt.is_null()).add(C::ExpiresTrack.eq(track.as_str()))
+}
+
+/// What stands on that track where its row says.
+pub(super) fn not_overdue(track: TrackKey, now: DateTime<Utc>) -> Condition {
+    use lead_view::Column as C;
+    Condition::any()
+        .add(C::ExpiresAt.is_null())
+        .add(C::ExpiresAt.gt(now))
+        .add(C::EndedAt.is_not_null())
+        .add(C::ExpiresTrack.is_null())
+        .add(C::ExpiresTrack.ne(track.as_str()))
+}
+
+impl LeadFilter {
+    pub(super) fn condition(&self, now: DateTime<Utc>) -> Condition {
+        use lead_view::Column as C;
+        let (due, not_due) = (|track| overdue(track, now), |track| not_overdue(track, now));
         let (stage, status) = (TrackKey::Stage, TrackKey::Status);
         let mut all = Condition::all();
         if let Some(stages) = self.stages.as_deref().map(super::possible) {
@@ -365,6 +394,11 @@ impl LeadFilter {
         }
         if let Some(template) = self.template {
             all = all.add(C::TemplateId.eq(template.0));
+        }
+        if let Some(workflows) = &self.workflows {
+            let one_of = workflows.iter().fold(Condition::any(), |any, workflow| any.add(workflow.condition()));
+            // A condition of no alternatives would hold always.
+            all = all.add(if workflows.is_empty() { one_of.add(Expr::value(false)) } else { one_of });
         }
         if let Some(partnership) = self.partnership {
             all = all.add(C::PartnershipId.eq(partnership.0));

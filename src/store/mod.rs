@@ -4,6 +4,7 @@
 //! table: a migration, an entity, and a file here whose functions take the connection and the scope.
 
 mod batch;
+pub mod board;
 pub mod company;
 pub mod db;
 pub mod duplicate;

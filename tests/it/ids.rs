@@ -46,6 +46,7 @@ const PLACES: &[Place] = &[
     place("Query.nodes:ids", Lead, "{ nodes(ids: [$id]) { id } }", "ids.0"),
     place("Query.lead:id", Lead, "{ lead(id: $id) { id } }", "id"),
     place("Query.opportunity:id", Opportunity, "{ opportunity(id: $id) { id } }", "id"),
+    place("Query.leadBoard:templateId", LeadTemplate, "{ leadBoard(templateId: $id) { total } }", "templateId"),
     place("Query.marketingList:id", MarketingList, "{ marketingList(id: $id) { id } }", "id"),
     place("LeadFilter.ownerId", Member, "{ leads(filter: { ownerId: $id }) { edges { cursor } } }", "filter.ownerId"),
     place(
@@ -53,6 +54,12 @@ const PLACES: &[Place] = &[
         LeadTemplate,
         "{ leads(filter: { templateId: $id }) { edges { cursor } } }",
         "filter.templateId",
+    ),
+    place(
+        "LeadFilter.workflowOfTemplateId",
+        LeadTemplate,
+        "{ leads(filter: { workflowOfTemplateId: $id }) { edges { cursor } } }",
+        "filter.workflowOfTemplateId",
     ),
     place(
         "LeadFilter.partnershipId",

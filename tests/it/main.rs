@@ -5,6 +5,7 @@
 mod support;
 
 mod architecture;
+mod board;
 mod cli_company;
 mod cli_import;
 mod cli_server;
