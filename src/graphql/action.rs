@@ -1,6 +1,6 @@
 //! What can be done with leads and opportunities: the forms of actions, and mutations for the shipped ones.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, Result, SimpleObject};
+use async_graphql::{Context, Enum, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
 use serde_json::Value;
 
 use super::{
@@ -257,17 +257,18 @@ pub struct ReassignLeadInput {
     pub expected_version: Option<i32>,
 }
 
-/// Which lead to qualify, and the opportunity to create. What is absent is taken from the lead where it can be.
+/// Which lead to qualify, and the opportunity to create. What is absent is taken from the lead where it can be; what is
+/// null is empty.
 #[derive(Clone, Debug, InputObject)]
 pub struct QualifyLeadInput {
     /// The lead, at the stage Assigned.
     pub lead_id: ID,
     /// The opportunity's name; the lead's title where absent.
-    pub name: Option<String>,
+    pub name: MaybeUndefined<String>,
     /// Who works the opportunity; the lead's owner where absent.
-    pub responsible_id: Option<ID>,
+    pub responsible_id: MaybeUndefined<ID>,
     /// The town that the customer is in; that of the customer's address where absent.
-    pub city: Option<String>,
+    pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
     /// What it may bring.
@@ -293,11 +294,11 @@ pub struct DisqualifyLeadInput {
     /// Why, in words; must not be blank.
     pub reason: String,
     /// The opportunity's name; the lead's title where absent.
-    pub name: Option<String>,
+    pub name: MaybeUndefined<String>,
     /// Who works the opportunity; the lead's owner where absent.
-    pub responsible_id: Option<ID>,
+    pub responsible_id: MaybeUndefined<ID>,
     /// The town that the customer is in; that of the customer's address where absent.
-    pub city: Option<String>,
+    pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
     /// What it may bring.
@@ -455,6 +456,15 @@ pub struct DisqualifyLeadPayload {
     pub lead: Lead,
 }
 
+/// A field with a default: left out it takes that, and null is empty.
+fn filled(value: MaybeUndefined<impl Into<String>>) -> Option<Value> {
+    match value {
+        MaybeUndefined::Undefined => None,
+        MaybeUndefined::Null => Some(Value::Null),
+        MaybeUndefined::Value(value) => Some(Value::String(value.into())),
+    }
+}
+
 fn id(value: Option<ID>) -> Option<Value> {
     text(value.map(|id| id.0))
 }
@@ -511,9 +521,9 @@ impl ActionMutation {
         #[graphql(desc = "Which lead, and the opportunity.")] input: QualifyLeadInput,
     ) -> Result<QualifyLeadPayload> {
         let form = form([
-            ("name", text(input.name)),
-            ("responsible", id(input.responsible_id)),
-            ("city", text(input.city)),
+            ("name", filled(input.name)),
+            ("responsible", filled(input.responsible_id)),
+            ("city", filled(input.city)),
             ("currentSituation", text(input.current_situation)),
             ("estimatedRevenue", money(input.estimated_revenue)),
             ("estimatedCloseDate", text(input.estimated_close_date.map(|date| date.0))),
@@ -536,9 +546,9 @@ impl ActionMutation {
         let form = form([
             ("code", text(Some(input.code.as_str().to_owned()))),
             ("reason", text(Some(input.reason))),
-            ("name", text(input.name)),
-            ("responsible", id(input.responsible_id)),
-            ("city", text(input.city)),
+            ("name", filled(input.name)),
+            ("responsible", filled(input.responsible_id)),
+            ("city", filled(input.city)),
             ("currentSituation", text(input.current_situation)),
             ("estimatedRevenue", money(input.estimated_revenue)),
             ("estimatedCloseDate", text(input.estimated_close_date.map(|date| date.0))),

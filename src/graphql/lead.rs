@@ -997,7 +997,8 @@ pub struct UpdateLeadInput {
     pub qualification: MaybeUndefined<QualificationInput>,
     /// When the running counter ends; null stops it.
     pub expires_at: MaybeUndefined<DateTime>,
-    /// Who works it on the viewer's side.
+    /// Who works it on the viewer's side. Where the workflow has actions that name the owner: FORBIDDEN for who may take
+    /// none of them, at whatever stage.
     pub owner_id: MaybeUndefined<ID>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,

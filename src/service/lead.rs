@@ -415,6 +415,10 @@ impl Service {
                      externalReference.",
                 ));
             }
+            if !change.owner_id.is_absent() {
+                let definition = self.definition_in(tx, &loaded.mine.workflow).await?;
+                engine::may_name_owner(&definition, &facts(&loaded.mine), caller(member, &loaded.mine))?;
+            }
             let mut faults = Vec::new();
             let mut mine = loaded.mine.clone();
             self.apply(tx, member, change, &mut mine, &mut faults).await?;

@@ -454,6 +454,28 @@ pub fn action_to<'d>(
     })
 }
 
+/// Refuses a caller that would name the owner by hand though the workflow has actions for that and it may take none of
+/// them, at whatever stage: those rules would not hold otherwise (mission C2, C3).
+///
+/// # Errors
+/// What it lacks for the first of these actions.
+pub fn may_name_owner(definition: &Definition, facts: &Facts<'_>, caller: Caller<'_>) -> Result<(), Refusal> {
+    let names = |action: &&Action| action.effects.contains(&Effect::SetOwner);
+    let of_side = |action: &&Action| action.allow.iter().any(|rule| caller.is_on(rule.side));
+    let lacks = || {
+        let actions = definition.actions.iter().filter(names).filter(of_side);
+        actions.map(|action| Some((action, lack(caller, action)?)))
+    };
+    match lacks().next().flatten() {
+        Some((action, lack)) if lacks().all(|lack| lack.is_some()) => Err(Refusal::Forbidden {
+            action: action.key.clone(),
+            stage: facts.stage.to_owned(),
+            lacks: lack.in_full(caller),
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// Whether two names have the same letters and digits, whatever their case, and have any.
 pub(super) fn alike(a: &str, b: &str) -> bool {
     let loose = |text: &'_ str| -> Vec<char> {

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod database;
 pub mod http;
 pub mod keys;
+pub mod leads;
 pub mod postgres;
 pub mod rows;
 pub mod sqlite;
