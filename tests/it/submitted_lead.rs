@@ -630,14 +630,14 @@ on_both_databases! {
             assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.fields"));
         }
         let refused = perform(&vendor, &id, "approve", json!({})).await;
-        assert_eq!(refused.code(), "INVALID_INPUT");
+        assert_eq!(refused.code(), "INVALID_TRANSITION");
         let possible = "There is no action \"approve\" in this workflow. Possible for you now: request_info (to Requires more info), \
             accept (to Accepted), reject (to Rejected).";
         assert_eq!(refused.message(), possible);
         let refused = call(&vendor, "moveLead", &id, json!({ "stage": "Approved" })).await;
         assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.stage"));
         // An action of another workflow, and one that is the system's alone.
-        assert_eq!(perform(&vendor, &id, "decline", json!({ "reason": "A" })).await.code(), "INVALID_INPUT");
+        assert_eq!(perform(&vendor, &id, "decline", json!({ "reason": "A" })).await.code(), "INVALID_TRANSITION");
         assert_eq!(perform(&vendor, &id, "check_due", json!({})).await.code(), "FORBIDDEN");
         rows.unchanged_since(&before, "a form with faults").await;
         // At Recurring payment: a date that is none.

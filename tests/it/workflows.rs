@@ -333,6 +333,31 @@ on_both_databases! {
         }
     }
 
+    async fn the_definition_is_read_once_and_costs_no_statement_a_lead(world: World) {
+        let (admin, sales) = (world.as_("acme", "ADMIN"), world.as_("acme", "SALES"));
+        let id = published(&admin, &deal_registration()).await;
+        template(&admin, &id, json!({})).await.ok();
+        let statements = async |selection: &str, count: usize| {
+            let doc = format!("{{ leads(first: 50) {{ edges {{ node {{ {selection} }} }} }} }}");
+            let mut least = u64::MAX;
+            // What is in memory afterwards is not counted, nor is what jobs do in between.
+            for _ in 0..5 {
+                let before = world.server().service().db().statements();
+                let page = sales.query(&doc, json!({})).await.ok();
+                least = least.min(world.server().service().db().statements() - before);
+                assert_eq!(page.list_at("/leads/edges").len(), count);
+            }
+            least
+        };
+        lead(&sales, json!({ "templateKey": "deal-registration" })).await;
+        let titles = statements("title", 1).await;
+        for _ in 1..50 {
+            lead(&sales, json!({ "templateKey": "deal-registration" })).await;
+        }
+        let all = "title stage { name } availableActions { key fields { key default } } blockedActions { key }";
+        assert_eq!(statements(all, 50).await, titles, "the stages and forms of fifty leads are in memory");
+    }
+
     async fn templates_bind_workflows_with_limits_required_fields_and_defaults(world: World) {
         let (admin, sales) = (world.as_("acme", "ADMIN"), world.as_("acme", "SALES"));
         let id = published(&admin, &deal_registration()).await;

@@ -172,6 +172,8 @@ pub enum Refusal {
     UnknownAction {
         /// What was asked for.
         action: String,
+        /// The key of the stage as of now.
+        stage: String,
         /// What this caller could do instead.
         possible: Vec<Way>,
     },
@@ -513,7 +515,8 @@ impl<'d, 'q> Question<'d, 'q> {
         let definition = self.definition;
         let possible = || self.ways();
         let Some(action) = definition.action(key) else {
-            return Err(Refusal::UnknownAction { action: text::excerpt(key), possible: possible() });
+            let stage = self.standing.stage.key.clone();
+            return Err(Refusal::UnknownAction { action: text::excerpt(key), stage, possible: possible() });
         };
         let Some(obstacle) = self.obstacle(action) else {
             if !action.system {
@@ -879,9 +882,9 @@ impl Lack {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         let fault = match refusal {
-            Refusal::UnknownAction { action, possible } => {
+            Refusal::UnknownAction { action, stage, possible } => {
                 let message = format!("There is no action \"{action}\" in this workflow. {}", instead(&possible));
-                Fault::new(ErrorCode::InvalidInput, message).action(action)
+                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
             }
             Refusal::Forbidden { action, stage, lacks } => {
                 Fault::new(ErrorCode::Forbidden, lacks.message(&action)).action(action).stage(stage)
