@@ -17,8 +17,8 @@ pub const NAME_MAX: usize = 200;
 
 /// The longest text of [`Opportunity::current_situation`], in characters.
 pub const SITUATION_MAX: usize = 2_000;
-/// The longest town and the longest selling direction, in characters.
-pub const LINE_MAX: usize = 100;
+/// The longest city and the longest selling direction, in characters.
+pub const LINE_MAX: usize = 200;
 
 /// The deal that a lead became, as one company sees it.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub struct Opportunity {
     pub name: String,
     /// What it is about.
     pub description: Option<String>,
-    /// The town that the customer is in.
+    /// The city that the customer is in.
     pub city: Option<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,

@@ -63,15 +63,26 @@ impl LeadAction {
     }
 }
 
-/// Something that the viewer could do now, were it not for fields of the lead that are still empty.
+/// Something that the viewer could do now, were it not for fields of the record that are still empty.
 #[derive(Clone, Debug, SimpleObject)]
 pub struct BlockedAction {
     /// Its name in code.
     pub key: String,
     /// Its name for people, as on a button.
     pub name: String,
-    /// The paths of the lead's fields that have to be filled in first, such as `qualification.goal`.
+    /// The paths of the record's fields that have to be filled in first, such as `qualification.goal`.
     pub missing: Vec<String>,
+}
+
+impl BlockedAction {
+    /// An action with the paths of the fields that are empty.
+    pub(super) fn of((action, missing): (&definition::Action, Vec<&str>)) -> Self {
+        Self {
+            key: action.key.clone(),
+            name: action.name.clone(),
+            missing: missing.into_iter().map(str::to_owned).collect(),
+        }
+    }
 }
 
 /// A field of an action's form.
@@ -267,7 +278,7 @@ pub struct QualifyLeadInput {
     pub name: MaybeUndefined<String>,
     /// Who works the opportunity; the lead's owner where absent.
     pub responsible_id: MaybeUndefined<ID>,
-    /// The town that the customer is in; that of the customer's address where absent.
+    /// The city that the customer is in; that of the customer's address where absent.
     pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
@@ -297,7 +308,7 @@ pub struct DisqualifyLeadInput {
     pub name: MaybeUndefined<String>,
     /// Who works the opportunity; the lead's owner where absent.
     pub responsible_id: MaybeUndefined<ID>,
-    /// The town that the customer is in; that of the customer's address where absent.
+    /// The city that the customer is in; that of the customer's address where absent.
     pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,

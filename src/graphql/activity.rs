@@ -469,7 +469,7 @@ kinds! {
         }
 
         /// Its state before, such as `DRAFT`; null for a new draft.
-        async fn state_before(&self) -> Option<&str> {
+        async fn from_state(&self) -> Option<&str> {
             match &self.0.happening {
                 Happening::WorkflowChanged { from, .. } => from.as_deref(),
                 _ => None,
@@ -477,7 +477,7 @@ kinds! {
         }
 
         /// Its state since, such as `PUBLISHED`.
-        async fn state(&self) -> &str {
+        async fn to_state(&self) -> &str {
             match &self.0.happening {
                 Happening::WorkflowChanged { to, .. } => to,
                 _ => "",

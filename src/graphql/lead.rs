@@ -138,8 +138,22 @@ impl Lead {
 
     /// What it started from.
     async fn template(&self, ctx: &Context<'_>) -> Result<LeadTemplate> {
-        let found = load(ctx, self.view.template).await?;
-        found.map(LeadTemplate).ok_or_else(|| Error::internal("a lead without its template")).reply(ctx)
+        LeadTemplate::of(ctx, self.view.template, &self.view.workflow).await
+    }
+
+    /// The key of the workflow that it is on.
+    async fn workflow_key(&self) -> &str {
+        &self.view.workflow.key
+    }
+
+    /// The version of the workflow that it is on; what starts from its template later may be on a newer one.
+    async fn workflow_version(&self) -> i32 {
+        self.view.workflow.version
+    }
+
+    /// The stages of the workflow that it is on, on all tracks, in order.
+    async fn stages(&self, ctx: &Context<'_>) -> Result<Vec<Direct<Stage>>> {
+        Ok(self.definition(ctx).await?.stages.iter().map(|stage| Direct(stage.into())).collect())
     }
 
     /// Where it stands now. A lead whose limit has passed is expired for everyone at once.
@@ -334,12 +348,7 @@ impl Lead {
     async fn blocked_actions(&self, ctx: &Context<'_>) -> Result<Vec<BlockedAction>> {
         let definition = self.definition(ctx).await?;
         let blocked = service(ctx).blocked_actions(member(ctx)?, &self.view, definition);
-        let shown = |(action, missing): (&definition::Action, Vec<&str>)| BlockedAction {
-            key: action.key.clone(),
-            name: action.name.clone(),
-            missing: missing.into_iter().map(str::to_owned).collect(),
-        };
-        Ok(blocked.into_iter().map(shown).collect())
+        Ok(blocked.into_iter().map(BlockedAction::of).collect())
     }
 
     /// The conversation on it, the oldest first.

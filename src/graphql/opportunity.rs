@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, Si
 use serde_json::{Map, Value, json};
 
 use super::{
-    action::LeadAction,
+    action::{BlockedAction, LeadAction},
     company::{Member, Side, Stage, StageKind, patch, profile},
     error::Reply,
     lead::{Lead, Money, MoneyInput, object},
@@ -15,6 +15,7 @@ use super::{
     parse_id,
     scalars::{Date, DateTime, Json},
     service,
+    template::LeadTemplate,
 };
 use crate::{
     domain::{global_id::NodeType, id::OpportunityId, opportunity, workflow::engine::Fields},
@@ -67,7 +68,7 @@ impl Opportunity {
         stage.ok_or_else(|| Error::internal("an opportunity in an unknown stage")).reply(ctx)
     }
 
-    /// The town that the customer is in; null where nobody said.
+    /// The city that the customer is in; null where nobody said.
     async fn city(&self) -> Option<&str> {
         self.0.city.as_deref()
     }
@@ -117,6 +118,34 @@ impl Opportunity {
         Ok(actions.into_iter().filter_map(|action| LeadAction::of(&definition, action, fields, at)).collect())
     }
 
+    /// What the viewer could do with it now, were it not for fields of it that are still empty.
+    async fn blocked_actions(&self, ctx: &Context<'_>) -> Result<Vec<BlockedAction>> {
+        let definition = service(ctx).definition(&self.0.workflow).await.reply(ctx)?;
+        let blocked = service(ctx).blocked_opportunity_actions(member(ctx)?, &self.0, &definition);
+        Ok(blocked.into_iter().map(BlockedAction::of).collect())
+    }
+
+    /// What it started from.
+    async fn template(&self, ctx: &Context<'_>) -> Result<LeadTemplate> {
+        LeadTemplate::of(ctx, self.0.template, &self.0.workflow).await
+    }
+
+    /// The key of the workflow that it is on.
+    async fn workflow_key(&self) -> &str {
+        &self.0.workflow.key
+    }
+
+    /// The version of the workflow that it is on.
+    async fn workflow_version(&self) -> i32 {
+        self.0.workflow.version
+    }
+
+    /// The stages of the workflow that it is on, in order.
+    async fn stages(&self, ctx: &Context<'_>) -> Result<Vec<Stage>> {
+        let definition = service(ctx).definition(&self.0.workflow).await.reply(ctx)?;
+        Ok(definition.stages.iter().map(Stage::from).collect())
+    }
+
     /// Counts the changes of this view, from 1: what `expectedVersion` is compared with.
     async fn version(&self) -> i32 {
         self.0.version
@@ -159,12 +188,14 @@ pub struct OpportunityInput {
     pub close_date: Option<Date>,
     /// What it is about; the lead's description where absent.
     pub description: Option<String>,
-    /// The town that the customer is in; at most 100 characters.
+    /// The city that the customer is in; at most 200 characters.
     pub city: Option<String>,
     /// How the matter stands at the customer's; at most 2,000 characters.
     pub current_situation: Option<String>,
-    /// The line of products or services that is sold; at most 100 characters.
+    /// The line of products or services that is sold; at most 200 characters.
     pub selling_direction: Option<String>,
+    /// The template's key; the company's default where absent.
+    pub template_key: Option<String>,
 }
 
 impl OpportunityInput {
@@ -179,6 +210,7 @@ impl OpportunityInput {
         put("city", self.city.map(Value::String));
         put("currentSituation", self.current_situation.map(Value::String));
         put("sellingDirection", self.selling_direction.map(Value::String));
+        put("templateKey", self.template_key.map(Value::String));
         Value::Object(form)
     }
 }
@@ -194,11 +226,11 @@ pub struct CreateOpportunityInput {
     pub close_date: Option<Date>,
     /// What it is about; at most 10,000 characters.
     pub description: Option<String>,
-    /// The town that the customer is in; at most 100 characters.
+    /// The city that the customer is in; at most 200 characters.
     pub city: Option<String>,
     /// How the matter stands at the customer's; at most 2,000 characters.
     pub current_situation: Option<String>,
-    /// The line of products or services that is sold; at most 100 characters.
+    /// The line of products or services that is sold; at most 200 characters.
     pub selling_direction: Option<String>,
     /// The template's key; the company's default where absent.
     pub template_key: Option<String>,
@@ -226,7 +258,7 @@ pub struct UpdateOpportunityInput {
     pub value: MaybeUndefined<MoneyInput>,
     /// When it is expected to close.
     pub close_date: MaybeUndefined<Date>,
-    /// The town that the customer is in.
+    /// The city that the customer is in.
     pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: MaybeUndefined<String>,

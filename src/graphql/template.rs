@@ -5,13 +5,14 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, Si
 use super::{
     company::{Stage, patch},
     error::Reply,
-    member, parse_id,
+    load, member, parse_id,
     scalars::Duration,
     service,
     workflow::WorkflowSubject,
 };
 use crate::{
-    domain::{global_id::NodeType, template},
+    domain::{global_id::NodeType, id::TemplateId, lead::WorkflowRef, template},
+    error::Error,
     service::template::{NewTemplate, TemplateChange},
 };
 
@@ -89,7 +90,7 @@ impl LeadTemplate {
         self.0.defaults.iter().map(shown).collect()
     }
 
-    /// Whether it is taken where a new lead names none.
+    /// Whether it is taken where a new lead names none; false for a template of the other side.
     async fn is_default(&self) -> bool {
         self.0.is_default
     }
@@ -107,6 +108,18 @@ impl LeadTemplate {
 }
 
 impl LeadTemplate {
+    /// The template of a record that is on this workflow. Of the other side's it shows what the record is on, and nothing
+    /// of what it is bound to since.
+    pub(super) async fn of(ctx: &Context<'_>, id: TemplateId, workflow: &WorkflowRef) -> Result<Self> {
+        let found = load(ctx, id).await?;
+        let mut found = Self(found.ok_or_else(|| Error::internal("a record without its template")).reply(ctx)?);
+        if !found.is_own(ctx) {
+            found.0.workflow = workflow.clone();
+            found.0.is_default = false;
+        }
+        Ok(found)
+    }
+
     /// Whether it is of the viewer's company. What the other side changes about its templates is its own affair.
     fn is_own(&self, ctx: &Context<'_>) -> bool {
         member(ctx).is_ok_and(|viewer| viewer.company == self.0.company)

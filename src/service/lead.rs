@@ -417,7 +417,7 @@ impl Service {
             }
             if !change.owner_id.is_absent() {
                 let definition = self.definition_in(tx, &loaded.mine.workflow).await?;
-                engine::may_name_owner(&definition, &facts(&loaded.mine), caller(member, &loaded.mine))?;
+                engine::may_name_owner(&definition, &facts(&loaded.mine), caller(member, &loaded.mine), tx.now)?;
             }
             let mut faults = Vec::new();
             let mut mine = loaded.mine.clone();
@@ -522,6 +522,14 @@ impl Service {
         }
         match change.expires_at {
             Patch::Absent => {}
+            _ if lead.expires_at.is_some()
+                && lead.expires_to.as_ref().is_none_or(|to| to.kind != StageKind::Expired) =>
+            {
+                faults.push(Fault::invalid(
+                    "input.expiresAt",
+                    "The counter that runs is no limit for an answer or a conversion: the action that set it sets it anew.",
+                ));
+            }
             _ if lead.expires_at.is_none() => {
                 faults.push(Fault::invalid(
                     "input.expiresAt",

@@ -42,7 +42,7 @@ pub struct NewOpportunity {
     pub close_date: Option<NaiveDate>,
     /// What it is about.
     pub description: Option<String>,
-    /// The town that the customer is in.
+    /// The city that the customer is in.
     pub city: Option<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
@@ -67,7 +67,7 @@ pub struct OpportunityInput {
     pub close_date: Option<String>,
     /// What it is about.
     pub description: Option<String>,
-    /// The town that the customer is in.
+    /// The city that the customer is in.
     pub city: Option<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
@@ -90,7 +90,7 @@ pub struct OpportunityChange {
     pub value: Patch<MoneyInput>,
     /// When it is expected to close, ISO 8601.
     pub close_date: Patch<String>,
-    /// The town that the customer is in.
+    /// The city that the customer is in.
     pub city: Patch<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Patch<String>,
@@ -176,21 +176,23 @@ impl NewOpportunity {
                 ("city", Value::String(text)) => (&mut input.city, text),
                 ("currentSituation", Value::String(text)) => (&mut input.current_situation, text),
                 ("sellingDirection", Value::String(text)) => (&mut input.selling_direction, text),
+                ("templateKey", Value::String(text)) => (&mut input.template_key, text),
                 ("value", Value::Object(money)) => {
                     let part = |key: &str| money.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
                     input.value = Some(MoneyInput { amount: part("amount"), currency: part("currency") });
                     continue;
                 }
                 (
-                    "name" | "closeDate" | "description" | "value" | "city" | "currentSituation" | "sellingDirection",
+                    "name" | "closeDate" | "description" | "value" | "city" | "currentSituation" | "sellingDirection"
+                    | "templateKey",
                     _,
                 ) => {
                     faults.push(Fault::invalid(format!("{prefix}.{key}"), format!("{key} has the wrong type.")));
                     continue;
                 }
                 _ => {
-                    let message = "An opportunity's form has name, value, closeDate, description, city, currentSituation \
-                                   and sellingDirection.";
+                    let message = "An opportunity's form has name, value, closeDate, description, city, currentSituation, \
+                                   sellingDirection and templateKey.";
                     faults.push(Fault::invalid(format!("{prefix}.{}", text::excerpt(key)), message));
                     continue;
                 }
@@ -234,6 +236,20 @@ impl Service {
             return Vec::new();
         }
         engine::available(definition, &facts(opportunity), caller(member, opportunity), self.now())
+    }
+
+    /// What the member could do with the opportunity now, were it not for fields of it that are empty, each with their
+    /// paths.
+    pub fn blocked_opportunity_actions<'d>(
+        &self,
+        member: &Member,
+        opportunity: &Opportunity,
+        definition: &'d Definition,
+    ) -> Vec<(&'d Action, Vec<&'d str>)> {
+        if opportunity.ended_at.is_some() {
+            return Vec::new();
+        }
+        engine::blocked(definition, &facts(opportunity), caller(member, opportunity), self.now())
     }
 
     /// Creates an opportunity without a lead; a lead can be linked to it later.
@@ -473,7 +489,9 @@ impl Service {
     ) -> Result<Opportunity> {
         new.stage.clone_from(&decision.to.key);
         new.stage_kind = decision.to.kind;
-        new.closed_at = decision.to.terminal.then_some(tx.now);
+        if decision.from.key != decision.to.key {
+            new.closed_at = decision.to.terminal.then_some(tx.now);
+        }
         let mut reason = None;
         for change in &decision.changes {
             match change {

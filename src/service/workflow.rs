@@ -97,7 +97,7 @@ impl Service {
 
     /// How many leads and opportunities of the caller's company are on it.
     pub async fn count_on_workflow(&self, member: &Member, workflow: &WorkflowRef) -> Result<u64> {
-        store::workflow::count_on(self.db().read(), Scope::of(member), workflow).await
+        store::workflow::count_on(self.db().read(), Scope::of(member), workflow, false).await
     }
 
     /// Stores a definition as the draft of its key, in place of an earlier draft. Its version is the next one, whatever
@@ -173,14 +173,16 @@ impl Service {
             expect(&old, WorkflowState::Published, "Only a published version is retired.")?;
             let (scope, reference) = (Scope::of(member), old.reference());
             let mut problems = Vec::new();
-            let on = store::workflow::count_on(tx.db(), scope, &reference).await?;
+            let on = store::workflow::count_on(tx.db(), scope, &reference, true).await?;
             if on > 0 {
-                let what = match old.definition.subject {
-                    Subject::Lead => "leads",
-                    Subject::Opportunity => "opportunities",
-                };
-                problems
-                    .push(format!("{on} {what} of your company are on this version: move them to another one first."));
+                problems.push(match old.definition.subject {
+                    Subject::Lead => {
+                        format!("{on} leads of your company are on this version: move them to another one first.")
+                    }
+                    Subject::Opportunity => {
+                        format!("{on} open opportunities of your company are on this version: they end on it first.")
+                    }
+                });
             }
             let templates = store::workflow::bound_by(tx.db(), scope, &reference).await?;
             if !templates.is_empty() {

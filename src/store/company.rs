@@ -5,7 +5,7 @@ use cosell_entity::{company, company_feed, company_sequence, installation, lead_
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, OnConflict, Query},
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
 
@@ -387,6 +387,9 @@ pub async fn unset_default_template(
     now: DateTime<Utc>,
 ) -> Result<()> {
     use template::Column as C;
+    // Of two that are made the default at once, the second waits here and sees the first.
+    let of_subject = Condition::all().add(C::CompanyId.eq(scope.company().0)).add(C::Subject.eq(subject_name(subject)));
+    template::Entity::find().filter(of_subject).order_by_asc(C::Id).lock_exclusive().all(db).await?;
     template::Entity::update_many()
         .col_expr(C::IsDefault, Expr::value(false))
         .col_expr(C::Version, Expr::col(C::Version).add(1))
@@ -461,17 +464,26 @@ pub async fn templates_by_ids(db: &impl ConnectionTrait, ids: &[TemplateId]) -> 
 
 /// The template, where it is the caller's company's, or where a lead that the company sees started from it.
 pub async fn visible_template(db: &impl ConnectionTrait, scope: Scope, id: TemplateId) -> Result<Option<Template>> {
-    let of_a_lead = Query::select()
-        .column(lead_view::Column::TemplateId)
-        .from(lead_view::Entity)
-        .cond_where(scope.leads().add(lead_view::Column::TemplateId.eq(id.0)))
-        .limit(1)
-        .to_owned();
-    let visible = Condition::any()
-        .add(template::Column::CompanyId.eq(scope.company().0))
-        .add(template::Column::Id.in_subquery(of_a_lead));
-    let row = template::Entity::find_by_id(id.0).filter(visible).one(db).await?;
-    row.map(template_of).transpose()
+    use lead_view::Column as C;
+    let Some(row) = template::Entity::find_by_id(id.0).one(db).await? else { return Ok(None) };
+    let mut found = template_of(row)?;
+    if found.company == scope.company() {
+        return Ok(Some(found));
+    }
+    // Of the other side's, what the newest lead from it is on, whatever it is bound to since.
+    let newest = lead_view::Entity::find()
+        .filter(scope.leads().add(C::TemplateId.eq(id.0)))
+        .order_by_desc(C::CreatedAt)
+        .select_only()
+        .columns([C::WorkflowOwner, C::WorkflowKey, C::WorkflowVersion])
+        .into_tuple::<(Option<Uuid>, String, i32)>()
+        .one(db)
+        .await?;
+    Ok(newest.map(|(owner, key, version)| {
+        found.workflow = WorkflowRef { owner: owner.map(CompanyId), key, version };
+        found.is_default = false;
+        found
+    }))
 }
 
 /// Writes a template's name and limits; `false` where its version is no longer the one before `new`'s.

@@ -472,7 +472,8 @@ pub async fn by_opportunities(
                     .add(among(db, lead_view::Column::OpportunityId, ids.iter().map(|id| id.0)))
                     .add(among(db, lead_view::Column::InternalOpportunityId, ids.iter().map(|id| id.0))),
             )
-            .order_by_desc(lead_view::Column::ConvertedAt);
+            .order_by_desc(lead_view::Column::CreatedAt)
+            .order_by_desc(lead_view::Column::LeadId);
     let mut found = Vec::new();
     for lead in read(db, select).await? {
         let internal = lead.details().internal.as_ref().and_then(|was| was.opportunity);

@@ -123,12 +123,15 @@ pub async fn list(
     }
     if let Some(lead) = filter.lead {
         use cosell_entity::lead_view::{Column as L, Entity};
-        let linked = Query::select()
-            .column(L::OpportunityId)
-            .from(Entity)
-            .cond_where(scope.leads().add(L::LeadId.eq(lead.0)))
-            .to_owned();
-        select = select.filter(C::OpportunityId.in_subquery(linked));
+        let linked = |column: L| {
+            let of_lead = scope.leads().add(L::LeadId.eq(lead.0));
+            Query::select().column(column).from(Entity).cond_where(of_lead).to_owned()
+        };
+        select = select.filter(
+            Condition::any()
+                .add(C::OpportunityId.in_subquery(linked(L::OpportunityId)))
+                .add(C::OpportunityId.in_subquery(linked(L::InternalOpportunityId))),
+        );
     }
     let rows = window.apply(select, C::CreatedAt, C::OpportunityId).all(db).await?;
     let rows = rows.into_iter().map(opportunity_of).collect::<Result<Vec<_>>>()?;
@@ -229,12 +232,13 @@ pub async fn end_views(db: &impl ConnectionTrait, partnership: PartnershipId, no
         .columns([L::OpportunityId, L::CompanyId])
         .from(LeadView)
         .cond_where(L::PartnershipId.eq(partnership.0))
-        .and_where(L::Side.eq(Side::Source.as_str()))
         .and_where(L::OpportunityId.is_not_null())
         .to_owned();
     opportunity_view::Entity::update_many()
         .col_expr(C::EndedAt, Expr::value(now))
         .filter(Expr::tuple([Expr::col(C::OpportunityId), Expr::col(C::CompanyId)]).in_subquery(linked))
+        // Who works a deal goes on seeing it.
+        .filter(C::Side.eq(Side::Source.as_str()))
         .filter(C::EndedAt.is_null())
         .exec(db)
         .await?;

@@ -177,8 +177,9 @@ fn leads_of(scope: Scope, workflow: &WorkflowRef) -> Select<lead_view::Entity> {
     )
 }
 
-/// How many leads and opportunities of the company's own are on a workflow.
-pub async fn count_on(db: &impl ConnectionTrait, scope: Scope, workflow: &WorkflowRef) -> Result<u64> {
+/// How many leads and opportunities of the company's own are on a workflow; of the opportunities, only those that are
+/// open, where that is asked for.
+pub async fn count_on(db: &impl ConnectionTrait, scope: Scope, workflow: &WorkflowRef, only_open: bool) -> Result<u64> {
     use opportunity_view::Column as C;
     let owner = workflow.owner.map_or_else(|| C::WorkflowOwner.is_null(), |owner| C::WorkflowOwner.eq(owner.0));
     let opportunities = opportunity_view::Entity::find().filter(
@@ -189,6 +190,7 @@ pub async fn count_on(db: &impl ConnectionTrait, scope: Scope, workflow: &Workfl
             .add(C::WorkflowKey.eq(workflow.key.as_str()))
             .add(C::WorkflowVersion.eq(workflow.version)),
     );
+    let opportunities = if only_open { opportunities.filter(C::ClosedAt.is_null()) } else { opportunities };
     Ok(leads_of(scope, workflow).count(db).await? + opportunities.count(db).await?)
 }
 

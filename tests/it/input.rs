@@ -226,7 +226,7 @@ on_both_databases! {
         for action in ["nothing", "", "ACCEPT!", "\u{0}", "expire"] {
             let input = json!({ "leadId": pending, "action": action });
             let answer = partner.mutate("performLeadAction", input, "__typename").await;
-            let expected = if action == "expire" { "FORBIDDEN" } else { INVALID };
+            let expected = if action == "expire" { "FORBIDDEN" } else { "INVALID_TRANSITION" };
             assert_eq!(answer.code(), expected, "{action}: {}", answer.text);
         }
         rows.unchanged_since(&before, "what was refused").await;

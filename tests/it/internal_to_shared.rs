@@ -77,7 +77,7 @@ on_both_databases! {
         assert_eq!(offered(&sales, &lead).await, ["reassign"]);
         // Its former life is over: none of those actions is one of this workflow.
         for action in ["assign", "qualify", "deactivate", "activate"] {
-            assert_eq!(perform(&sales, &lead, action, json!({})).await.code(), "INVALID_INPUT", "{action}");
+            assert_eq!(perform(&sales, &lead, action, json!({})).await.code(), "INVALID_TRANSITION", "{action}");
         }
     }
 

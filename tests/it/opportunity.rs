@@ -125,7 +125,7 @@ on_both_databases! {
         let refused = end(&sales, &id, false, "Lost", "lose", &json!({ "reason": 5 })).await;
         assert_eq!(refused.faults(), [("INVALID_INPUT", "input.fields.reason")]);
         let refused = end(&sales, &id, false, "", "accept", &json!({})).await;
-        assert_eq!(refused.code(), "INVALID_INPUT");
+        assert_eq!(refused.code(), "INVALID_TRANSITION");
         assert!(refused.message().contains("Possible for you now: propose (to Proposal)"), "{}", refused.message());
         let refused = end(&sales, &id, true, "Sold", "", &json!({})).await;
         assert_eq!(refused.faults(), [("INVALID_INPUT", "input.stage")]);

@@ -227,8 +227,8 @@ on_both_databases! {
         let discard = json!({ "workflowId": second });
         admin.mutate("discardWorkflowDraft", discard.clone(), "workflowId").await.ok();
         assert_eq!(admin.mutate("discardWorkflowDraft", discard, "workflowId").await.code(), "NOT_FOUND");
-        let told = admin.query("{ activity(filter: { kind: [WORKFLOW_CHANGED] }) { edges { node { ... on WorkflowChanged { stateBefore state } } } } }", json!({})).await.ok();
-        let told: Vec<_> = told.list_at("/activity/edges").iter().map(|edge| edge["node"]["state"].as_str().unwrap().to_owned()).collect();
+        let told = admin.query("{ activity(filter: { kind: [WORKFLOW_CHANGED] }) { edges { node { ... on WorkflowChanged { fromState toState } } } } }", json!({})).await.ok();
+        let told: Vec<_> = told.list_at("/activity/edges").iter().map(|edge| edge["node"]["toState"].as_str().unwrap().to_owned()).collect();
         assert_eq!(told, ["DISCARDED", "DRAFT", "PUBLISHED", "DRAFT", "DRAFT"]);
     }
 
@@ -412,6 +412,92 @@ on_both_databases! {
         assert_eq!(cleared.at("/updateLeadTemplate/template"), &json!({ "requiredFields": [], "defaults": [] }));
     }
 
+    async fn the_other_side_sees_what_its_lead_is_on_and_nothing_of_what_the_template_is_bound_to_since(world: World) {
+        let partnership = world.partnership("acme", "globex").await;
+        let (admin, vendor) = (world.as_("globex", "ADMIN"), world.as_("acme", "SALES"));
+        let first = published(&admin, &deal_registration()).await;
+        let created = template(&admin, &first, json!({})).await.ok();
+        let id = lead(&world.as_("globex", "SALES"), json!({ "templateKey": "deal-registration", "partnershipId": partnership })).await;
+        let mut secret = deal_registration();
+        secret["key"] = json!("secret");
+        secret["name"] = json!("A secret process");
+        secret["stages"][2]["name"] = json!("Secret review");
+        let secret = published(&admin, &secret).await;
+        let template_id = created.text_at("/createLeadTemplate/template/id").to_owned();
+        let rebind = json!({ "templateId": template_id, "workflowId": secret, "isDefault": true });
+        admin.mutate("updateLeadTemplate", rebind, "template { id }").await.ok();
+        let doc = "query($id: ID!) { lead(id: $id) { workflowKey workflowVersion stages { key }
+            template { id name workflow workflowVersion isDefault stages { name } } } }";
+        let seen = vendor.query(doc, json!({ "id": id })).await.ok();
+        assert_eq!(seen.text_at("/lead/template/workflow"), "deal-registration");
+        assert_eq!(seen.at("/lead/template/isDefault"), &json!(false));
+        assert_eq!(seen.text_at("/lead/template/name"), "Deal registration");
+        assert_eq!(seen.list_at("/lead/stages").len(), 8);
+        let board = "query($id: ID!) { leadBoard(templateId: $id) { columns { stage { name } } template { workflow } } }";
+        let board = vendor.query(board, json!({ "id": template_id })).await.ok();
+        assert_eq!(board.text_at("/leadBoard/template/workflow"), "deal-registration");
+        for answer in [&seen, &board] {
+            assert!(!answer.text.to_lowercase().contains("secret"), "{}", answer.text);
+        }
+        // Its own side sees what the lead is on beside what starts from the template now.
+        let seen = admin.query(doc, json!({ "id": id })).await.ok();
+        assert_eq!(seen.text_at("/lead/workflowKey"), "deal-registration");
+        assert_eq!(seen.text_at("/lead/template/workflow"), "secret");
+    }
+
+    async fn a_counter_that_lost_its_meaning_holds_nothing_up_and_what_is_kept_on_passing_on_is_kept(world: World) {
+        // A status counts for the stage; the lead is then submitted anew, which puts the stage back to its beginning.
+        let people = json!(["ADMIN", "SALES"]);
+        let definition = json!({
+            "key": "two-counters", "version": 1, "name": "Two counters", "subject": "LEAD",
+            "tracks": [{ "key": "STATUS", "initial": "draft" }, { "key": "STAGE", "initial": "open" }],
+            "stages": [
+                { "key": "draft", "name": "Draft", "kind": "OPEN", "track": "STATUS" },
+                { "key": "sent", "name": "Sent", "kind": "AWAITING", "track": "STATUS" },
+                { "key": "refused", "name": "Refused", "kind": "DECLINED", "terminal": true, "track": "STATUS" },
+                { "key": "open", "name": "Open", "kind": "OPEN" },
+                { "key": "proposed", "name": "Proposed", "kind": "ACTIVE" },
+                { "key": "dead", "name": "Dead", "kind": "EXPIRED", "terminal": true },
+            ],
+            "actions": [
+                { "key": "send", "name": "Send", "from": ["draft", "refused"], "to": "sent",
+                  "allow": [{ "side": "SOURCE", "roles": people }],
+                  "fields": [
+                      { "key": "partnershipId", "label": "To", "type": "PARTNERSHIP", "required": true },
+                      { "key": "note", "label": "Note", "type": "LONG_TEXT" },
+                  ],
+                  "effects": [{ "do": "NEW_ASSIGNMENT" }, { "do": "KEEP_NOTE" }] },
+                { "key": "refuse", "name": "Refuse", "from": ["sent"], "to": "refused",
+                  "allow": [{ "side": "RECEIVER", "roles": people }] },
+                { "key": "propose", "name": "Propose", "from": ["open"], "to": "proposed",
+                  "allow": [{ "side": "SOURCE", "roles": people }],
+                  "effects": [{ "do": "START_COUNTER", "limit": "ANSWER", "then": "die" }] },
+                { "key": "die", "name": "Die", "from": ["proposed"], "to": "dead", "system": true,
+                  "effects": [{ "do": "STOP_COUNTER" }] },
+            ],
+        });
+        let (first, second) = (world.partnership("acme", "globex").await, world.partnership("acme", "initech").await);
+        let (admin, sales) = (world.as_("acme", "ADMIN"), world.as_("acme", "SALES"));
+        let workflow = published(&admin, &definition).await;
+        template(&admin, &workflow, json!({ "key": "two-counters", "answerWithin": "P7D" })).await.ok();
+        let id = lead(&sales, json!({ "templateKey": "two-counters" })).await;
+        act(&sales, &id, "send", json!({ "partnershipId": first, "note": "They wait for you" })).await.ok();
+        let doc = "query($id: ID!) { lead(id: $id) { note stage { key } expiresAt } }";
+        let seen = world.as_("globex", "SALES").query(doc, json!({ "id": id })).await.ok();
+        assert_eq!(seen.text_at("/lead/note"), "They wait for you", "the receiver reads what it was sent with");
+        act(&sales, &id, "propose", json!({})).await.ok();
+        act(&world.as_("globex", "SALES"), &id, "refuse", json!({})).await.ok();
+        act(&sales, &id, "send", json!({ "partnershipId": second })).await.ok();
+        for person in [&sales, &world.as_("initech", "SALES")] {
+            let seen = person.query(doc, json!({ "id": id })).await.ok();
+            assert_eq!(seen.at("/lead"), &json!({ "note": null, "stage": { "key": "open" }, "expiresAt": null }));
+        }
+        world.clock.advance(TimeDelta::days(8));
+        act(&sales, &id, "propose", json!({})).await.ok();
+        let input = json!({ "leadId": id, "title": "Fifty seats" });
+        sales.mutate("updateLead", input, "lead { id }").await.ok();
+    }
+
     async fn a_company_defines_its_own_opportunities(world: World) {
         let (admin, sales) = (world.as_("acme", "ADMIN"), world.as_("acme", "SALES"));
         let doc = "{ workflows { id key subject definition } }";
@@ -434,7 +520,7 @@ on_both_databases! {
             { "key": "opportunity", "isDefault": true }, { "key": "tender", "isDefault": false },
         ]));
         let retired = admin.mutate("retireWorkflow", json!({ "workflowId": id }), "workflow { id }").await;
-        assert!(retired.text.contains("1 opportunities of your company are on this version"), "{}", retired.text);
+        assert!(retired.text.contains("1 open opportunities of your company are on this version"), "{}", retired.text);
     }
 
     async fn a_diagram_is_drawn_of_what_is_kept_and_of_what_is_not(world: World) {

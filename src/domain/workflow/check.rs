@@ -682,6 +682,11 @@ impl Check<'_> {
             if action.to.is_some() {
                 self.fault(at, "A lead that goes on with another template leaves this workflow as it is: no \"to\".");
             }
+            if action.effects.len() > 1 || action.fields.len() > 1 {
+                let message = "A lead that goes on with another template is passed on by that one's own action: no other \
+                               effects and fields here.";
+                self.fault(at, message);
+            }
         } else if action.to.is_none() {
             self.fault(at, "A lead that is passed on moves to a stage: \"to\" is needed.");
         }
@@ -736,7 +741,8 @@ fn contradict(a: &Effect, b: &Effect) -> bool {
                 | (StopCounter, StartCounter { .. })
                 | (EndAssignment, NewAssignment { .. })
                 | (Activate, Deactivate)
-                | (CreateOpportunity { .. }, LinkOpportunity)
+                | (CreateOpportunity { .. }, LinkOpportunity | NewAssignment { .. } | EndAssignment)
+                | (LinkOpportunity, NewAssignment { .. } | EndAssignment)
         )
     };
     let twice = matches!(

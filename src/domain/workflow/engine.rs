@@ -82,6 +82,16 @@ pub struct Limits<'a> {
     pub check: Option<&'a TimeLimit>,
 }
 
+impl<'a> Limits<'a> {
+    fn of(self, limit: Limit) -> Option<&'a TimeLimit> {
+        match limit {
+            Limit::Answer => self.answer,
+            Limit::Convert => self.convert,
+            Limit::Check => self.check,
+        }
+    }
+}
+
 /// What guards and the defaults of forms read.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Fields<'a> {
@@ -185,6 +195,8 @@ pub enum Refusal {
         stage: String,
         /// What the caller lacks.
         lacks: Lack,
+        /// What this caller could do instead.
+        possible: Vec<Way>,
     },
     /// Deactivated: read-only.
     Inactive {
@@ -192,6 +204,8 @@ pub enum Refusal {
         action: String,
         /// The key of the stage as of now.
         stage: String,
+        /// What this caller could do instead.
+        possible: Vec<Way>,
     },
     /// Active already: there is nothing to activate.
     Active {
@@ -199,6 +213,8 @@ pub enum Refusal {
         action: String,
         /// The key of the stage as of now.
         stage: String,
+        /// What this caller could do instead.
+        possible: Vec<Way>,
     },
     /// Not possible yet: the stage is locked.
     Locked {
@@ -446,7 +462,8 @@ pub fn action_to<'d>(
         .or_else(|| by_people().next());
     found.ok_or_else(|| match leads_there().next() {
         Some(action) => {
-            Refusal::Forbidden { action: action.key.clone(), stage: stage.key.clone(), lacks: Lack::System }
+            let (action, stage) = (action.key.clone(), stage.key.clone());
+            Refusal::Forbidden { action, stage, lacks: Lack::System, possible: question.ways() }
         }
         None => Refusal::Transition {
             asked: Asked::Stage(to.name.clone()),
@@ -461,7 +478,12 @@ pub fn action_to<'d>(
 ///
 /// # Errors
 /// What it lacks for the first of these actions.
-pub fn may_name_owner(definition: &Definition, facts: &Facts<'_>, caller: Caller<'_>) -> Result<(), Refusal> {
+pub fn may_name_owner(
+    definition: &Definition,
+    facts: &Facts<'_>,
+    caller: Caller<'_>,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
     let names = |action: &&Action| action.effects.contains(&Effect::SetOwner);
     let of_side = |action: &&Action| action.allow.iter().any(|rule| caller.is_on(rule.side));
     let lacks = || {
@@ -473,6 +495,7 @@ pub fn may_name_owner(definition: &Definition, facts: &Facts<'_>, caller: Caller
             action: action.key.clone(),
             stage: facts.stage.to_owned(),
             lacks: lack.in_full(caller),
+            possible: Question::new(definition, facts, caller, now).ways(),
         }),
         _ => Ok(()),
     }
@@ -535,10 +558,11 @@ impl<'d, 'q> Question<'d, 'q> {
         let action = action.key.clone();
         Err(match obstacle {
             Obstacle::Lack(lack) => {
-                Refusal::Forbidden { action, stage: stage.key.clone(), lacks: lack.in_full(self.caller) }
+                let (stage, lacks) = (stage.key.clone(), lack.in_full(self.caller));
+                Refusal::Forbidden { action, stage, lacks, possible: possible() }
             }
-            Obstacle::Inactive => Refusal::Inactive { action, stage: stage.key.clone() },
-            Obstacle::Active => Refusal::Active { action, stage: stage.key.clone() },
+            Obstacle::Inactive => Refusal::Inactive { action, stage: stage.key.clone(), possible: possible() },
+            Obstacle::Active => Refusal::Active { action, stage: stage.key.clone(), possible: possible() },
             Obstacle::NotDue => Refusal::NotDue { action, stage: self.facts.stage.to_owned() },
             Obstacle::Locked => {
                 let unlocks = definition.actions.iter().filter(|action| action.effects.contains(&Effect::Unlock));
@@ -573,6 +597,12 @@ impl<'d, 'q> Question<'d, 'q> {
             (false, false) => return Some(Obstacle::Inactive),
             (true, true) => return Some(Obstacle::Active),
             _ => {}
+        }
+        // The earlier receiver's view is on a workflow that the lead would leave.
+        if action.goes_on_with().is_some()
+            && matches!(self.facts.fields, Fields::Lead(lead) if lead.partnership.is_some())
+        {
+            return Some(Obstacle::Stage);
         }
         let Some(stage) = self.left_by(action) else { return Some(Obstacle::Stage) };
         if stage.track == TrackKey::Stage && self.facts.stage_locked && action.to.is_some() {
@@ -719,6 +749,12 @@ fn changes(
             Effect::RecordDate { date } => changes.push(Change::Date(*date, at)),
             Effect::StartCounter { limit, then, field } => {
                 counts = true;
+                let given = |key: &String| value(key).is_some();
+                let chooses = field.as_ref().filter(|key| !given(key) && facts.expires_at_override.is_none());
+                if let (Some(key), None) = (chooses, facts.limits.of(*limit)) {
+                    let message = format!("{key} is needed: the template has no limit to take in its place.");
+                    faults.push(Fault::required(format!("{prefix}.{key}"), message));
+                }
                 let chosen = field.as_ref().and_then(|key| match value(key) {
                     Some(FieldValue::DateTime(end)) => Some((*end, key.as_str())),
                     _ => None,
@@ -786,11 +822,7 @@ fn counter(
     now: DateTime<Utc>,
     faults: &mut Vec<Fault>,
 ) -> Change {
-    let template = match limit {
-        Limit::Answer => facts.limits.answer,
-        Limit::Convert => facts.limits.convert,
-        Limit::Check => facts.limits.check,
-    };
+    let template = facts.limits.of(limit);
     let end = match (chosen.or(facts.expires_at_override.map(|end| (end, "expiresAt"))), template) {
         (Some((end, field)), _) => {
             let fault = if end <= now {
@@ -886,15 +918,18 @@ impl From<Refusal> for Error {
                 let message = format!("There is no action \"{action}\" in this workflow. {}", instead(&possible));
                 Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
             }
-            Refusal::Forbidden { action, stage, lacks } => {
-                Fault::new(ErrorCode::Forbidden, lacks.message(&action)).action(action).stage(stage)
+            Refusal::Forbidden { action, stage, lacks, possible } => {
+                let message = format!("{} {}", lacks.message(&action), instead(&possible));
+                Fault::new(ErrorCode::Forbidden, message).action(action).stage(stage)
             }
-            Refusal::Inactive { action, stage } => {
-                let message = "It is deactivated and read-only until it is activated again.";
+            Refusal::Inactive { action, stage, possible } => {
+                let message =
+                    format!("It is deactivated and read-only until it is activated again. {}", instead(&possible));
                 Fault::new(ErrorCode::LeadInactive, message).action(action).stage(stage)
             }
-            Refusal::Active { action, stage } => {
-                Fault::new(ErrorCode::InvalidTransition, "It is active already.").action(action).stage(stage)
+            Refusal::Active { action, stage, possible } => {
+                let message = format!("It is active already. {}", instead(&possible));
+                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
             }
             Refusal::Locked { action, stage, until, possible } => {
                 let until = form::list(until.iter().map(String::as_str), "or");

@@ -73,12 +73,14 @@ impl Service {
         let Some((partnership, key)) = goes_on else {
             return Ok(Plan { parties: parties.clone(), definition, decision });
         };
-        let template = self.template_for(tx, member, Subject::Lead, Some(&key)).await.map_err(|_| {
-            let message =
-                format!("Leads of this workflow are shared with the template {key}, which your company lacks.");
-            Fault::new(ErrorCode::InvalidTransition, message)
-                .action(decision.action.as_str())
-                .stage(lead.stage.as_str())
+        let template = self.template_for(tx, member, Subject::Lead, Some(&key)).await.map_err(|error| match error {
+            Error::Faults(_) => {
+                let message =
+                    format!("Leads of this workflow are shared with the template {key}, which your company lacks.");
+                let fault = Fault::new(ErrorCode::InvalidTransition, message).action(decision.action.as_str());
+                fault.stage(lead.stage.as_str()).into()
+            }
+            internal @ Error::Internal(_) => internal,
         })?;
         let definition = self.definition_in(tx, &template.workflow).await?;
         let mut mine = lead.clone();
@@ -93,6 +95,7 @@ impl Service {
         mine.template = template.id;
         mine.workflow = template.workflow.clone();
         mine.begin(&definition);
+        template.complete(&mut mine, "lead")?;
         let call = ActionCall {
             asked: Asked::Share,
             form: Map::from_iter([("partnershipId".to_owned(), Value::String(partnership))]),
@@ -121,8 +124,13 @@ impl Service {
         let Applied { mut mine, mut other, said, opportunity, partnership, ends, tasks, notices } =
             apply(tx, member, plan, prefix).await?;
         if let (Some(deal), Some(member)) = (opportunity, member) {
-            let id = Box::pin(self.link(tx, member, &mine, other.as_ref(), deal, decision, prefix)).await?;
-            each(&mut mine, &mut other, |view| view.opportunity = Some(id));
+            // A deal of the source's own is not the receiver's to follow.
+            let follower = other.as_mut().filter(|other| other.side == Side::Source);
+            let id = Box::pin(self.link(tx, member, &mine, follower.as_deref(), deal, decision, prefix)).await?;
+            mine.opportunity = Some(id);
+            if let Some(follower) = follower {
+                follower.opportunity = Some(id);
+            }
         }
         if mine.side == Side::Receiver && mine.owner.is_none() {
             mine.owner = member.map(|member| member.id);
@@ -132,9 +140,12 @@ impl Service {
             let (found, assignment) = receiver_of(tx, member, &old.mine, definition, id, prefix).await?;
             let receiver = found.counterpart(member.company);
             other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
-            mine.start_over();
             mine.begin(definition);
             mine.put(&decision.to);
+            if !decision.changes.iter().any(|change| matches!(change, Change::StartCounter(..))) {
+                // One that ran on the other track was set for where that stood.
+                stop_counter(&mut mine);
+            }
             mine.receiver = Some(receiver);
             mine.partnership = Some(found.id);
             mine.assignment = Some(assignment);
@@ -147,14 +158,16 @@ impl Service {
                 version: 1,
                 created_at: now,
                 details: mine.shared_details(),
+                // What the lead became before is none of this receiver's business.
+                opportunity: None,
                 ..mine.clone()
             };
             passing = Some(Passing { view, partnership: found.id, assignment });
         } else if ends {
-            mine.assignment = None;
-            if let Some(other) = &mut other {
-                other.ended_at = Some(now);
-            }
+            each(&mut mine, &mut other, |view| match view.side {
+                Side::Source => view.assignment = None,
+                Side::Receiver => view.ended_at = Some(now),
+            });
         }
         let live = if passing.is_some() { None } else { other.as_ref() };
         let actor = member.map(|member| member.id);
@@ -204,6 +217,16 @@ impl Service {
         let lead = &loaded.mine;
         let (true, Some(action)) = (lead.expired_by(tx.now), lead.on_expiry.as_deref()) else { return Ok(loaded) };
         let definition = self.definition_in(tx, &lead.workflow).await?;
+        if engine::due(&definition, &facts(lead), tx.now).is_none() {
+            // Its action is not possible from here: the counter has no meaning, and must not hold up anything.
+            tracing::warn!(lead = %lead.id, action, "a counter ended whose action is not possible");
+            let (mut mine, mut other) = (loaded.mine.clone(), loaded.other.clone());
+            each(&mut mine, &mut other, |view| {
+                stop_counter(view);
+                view.version += 1;
+            });
+            return authorize::save_lead(tx, loaded, &mine, other.as_ref()).await;
+        }
         let form = Form { values: &Map::new(), prefix: "" };
         let decision = engine::decide(&definition, &facts(lead), Caller::System, action, &form, tx.now)?;
         let plan = Plan { parties: Parties::clone(&loaded), definition, decision };
@@ -321,11 +344,22 @@ async fn apply<'p>(tx: &Tx, member: Option<&Member>, plan: &'p Plan, prefix: &st
         notices: Vec::new(),
     };
     let Applied { mine, other, said, opportunity, partnership, ends, tasks, notices } = &mut done;
-    each(mine, other, |view| {
+    if decision.changes.iter().any(|change| matches!(change, Change::NewAssignment(..))) {
+        // What the action keeps belongs to the new passing.
+        mine.start_over();
+    }
+    let moves = |view: &mut Lead| {
         view.put(&decision.to);
         view.version += 1;
         view.updated_at = now;
-    });
+    };
+    let own = |change: &Change| matches!(change, Change::Owner(_));
+    if decision.from.key == decision.to.key && !decision.changes.is_empty() && decision.changes.iter().all(own) {
+        // Who owns the lead on one side does not show on the other.
+        moves(mine);
+    } else {
+        each(mine, other, moves);
+    }
     for change in &decision.changes {
         match change {
             Change::Date(date, at) => each(mine, other, |view| view.record(*date, *at)),

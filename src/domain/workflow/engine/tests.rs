@@ -529,6 +529,7 @@ fn follows(table: &Table, definition: &Definition) {
     let sets = role_sets(table);
     let callers = table.callers(&sets);
     let forms: Vec<Value> = table.rows.iter().map(|row| serde_json::from_str(row.form).unwrap()).collect();
+    let month = TimeLimit::parse("P1M").unwrap();
     let mut allowed = 0;
     for at in table.situations() {
         let end = now() + if at.late { TimeDelta::zero() } else { TimeDelta::milliseconds(1) };
@@ -538,6 +539,7 @@ fn follows(table: &Table, definition: &Definition) {
             active: at.active,
             expires_at: table.ends.map(|_| end),
             on_expiry: table.ends,
+            limits: Limits { check: Some(&month), ..Limits::default() },
             fields: if definition.key == "opportunity" {
                 Fields::None
             } else {
@@ -974,10 +976,11 @@ fn the_stage_is_moved_by_whom_the_partnership_names_and_the_status_by_the_vendor
     assert_eq!(refusal.code, ErrorCode::Forbidden);
     assert_eq!(
         refusal.message,
-        "propose is for members of the company that the partnership's setting stageMovedBy names."
+        "propose is for members of the company that the partnership's setting stageMovedBy names. There is nothing you \
+         can do at this stage."
     );
     let refusal = fault(run(&lead, &facts, party(false, true), "ready_for_payout", &json!({})).unwrap_err());
-    assert_eq!(refusal.message, "ready_for_payout is for members of the vendor.");
+    assert!(refusal.message.starts_with("ready_for_payout is for members of the vendor. "), "{}", refusal.message);
     // Shared the other way round, the vendor is still who reviews.
     let turned = Caller::Member {
         side: Side::Source,
@@ -1034,7 +1037,9 @@ fn a_date_that_is_filled_in_ends_the_counter_instead_of_the_template_s_limit() {
     }
     assert_eq!(start(Some(&week), json!({})), ends("2026-11-28T09:30:00Z"));
     assert_eq!(start(Some(&week), json!({"nextCheckAt": null})), ends("2026-11-28T09:30:00Z"));
-    assert_eq!(start(None, json!({})), Ok(Change::StopCounter), "no limit, no counter");
+    let fault_of = |refusal| fault(refusal);
+    let missing = fault_of(start(None, json!({})).unwrap_err());
+    assert_eq!((missing.code, missing.field.as_deref()), (ErrorCode::Required, Some("input.nextCheckAt")), "no limit");
     for bad in ["2026-11-21T09:30:00Z", "2020-01-01T00:00:00Z", "2040-01-01T00:00:00Z", "soon"] {
         let fault = fault(start(Some(&week), json!({ "nextCheckAt": bad })).unwrap_err());
         assert_eq!((fault.code, fault.field.as_deref()), (ErrorCode::InvalidInput, Some("input.nextCheckAt")), "{bad}");
@@ -1063,7 +1068,9 @@ fn a_deactivated_lead_refuses_everything_but_activation() {
         }
         let active = Facts { active: true, ..inactive };
         let fault = fault(run(&internal, &active, owner, "activate", &json!({})).unwrap_err());
-        assert_eq!((fault.code, fault.message.as_str()), (ErrorCode::InvalidTransition, "It is active already."));
+        assert_eq!(fault.code, ErrorCode::InvalidTransition);
+        assert!(fault.message.starts_with("It is active already. Possible for you now: "), "{}", fault.message);
+        assert!(fault.message.contains("deactivate"), "{}", fault.message);
     }
 }
 
@@ -1214,8 +1221,18 @@ fn refusals_say_what_would_be_right() {
         (facts("pending"), Caller::System, "expire", "The time limit has not passed."),
     ];
     for (facts, caller, action, message) in cases {
-        assert_eq!(fault(run(&lead, &facts, caller, action, &json!({})).unwrap_err()).message, message);
+        let told = fault(run(&lead, &facts, caller, action, &json!({})).unwrap_err()).message;
+        // What is possible instead comes after what is wrong.
+        let instead = told.strip_prefix(message).map(str::trim_start);
+        let says = |text: &str| text.starts_with("Possible for you now: ") || text.starts_with("There is nothing");
+        assert!(instead.is_some_and(|text| text.is_empty() || says(text)), "{told}");
     }
+    let refusal = fault(run(&lead, &facts("pending"), SOURCE, "accept", &json!({})).unwrap_err());
+    assert_eq!(
+        refusal.message,
+        "accept is for members of the company that received the lead. Possible for you now: withdraw (to Withdrawn), \
+         reassign (to Pending)."
+    );
     let long = "x".repeat(10_000);
     assert!(fault(run(&lead, &facts("pending"), RECEIVER, &long, &json!({})).unwrap_err()).message.len() < 300);
 }
@@ -1407,7 +1424,7 @@ fn build(plan: &Plan) -> Definition {
             form.push(field("reason", "LONG_TEXT", fields & 2 != 0));
             effects.push(json!({"do": "KEEP_REASON"}));
         }
-        if fields & 4 != 0 {
+        if fields & 4 != 0 && !passes_on {
             form.push(field("opportunityId", "OPPORTUNITY", false));
             form.push(field("opportunity", "OPPORTUNITY_FORM", false));
             groups = json!([["opportunityId", "opportunity"]]);
