@@ -634,6 +634,12 @@ on_both_databases! {
             let refused = perform(&vendor, &id, "request_info", fields).await;
             assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.fields"));
         }
+        // What is no id is told with the other faults, not after them.
+        let form = json!({ "code": "WRONG", "reason": 5, "duplicateOf": "abc" });
+        let refused = perform(&vendor, &id, "reject", form).await;
+        let invalid = ["code", "reason", "duplicateOf"].map(|field| ("INVALID_INPUT".to_owned(), format!("input.fields.{field}")));
+        let found: Vec<_> = refused.faults().into_iter().map(|(code, field)| (code.to_owned(), field.to_owned())).collect();
+        assert_eq!(found, invalid);
         let refused = perform(&vendor, &id, "approve", json!({})).await;
         assert_eq!(refused.code(), "INVALID_TRANSITION");
         let possible = "There is no action \"approve\" in this workflow. Possible for you now: request_info (to Requires more info), \

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     domain::{
         duration::{parse_day, parse_moment},
+        global_id::{self, NodeType},
         money::{Money, parse_decimal},
         text::{self, LINE, LONG, Rules},
     },
@@ -187,9 +188,10 @@ fn read_value(field: &Field, value: &Value, at: &dyn Fn() -> String, faults: &mu
         FieldType::Decimal => string(value).and_then(parse_decimal).map(FieldValue::Decimal),
         FieldType::Date => string(value).and_then(parse_day).map(FieldValue::Date),
         FieldType::DateTime => string(value).and_then(parse_moment).map(FieldValue::DateTime),
-        FieldType::Member | FieldType::Opportunity | FieldType::Partnership | FieldType::Lead => {
-            string(value).and_then(|typed| clean(LINE, typed)).map(FieldValue::Id)
-        }
+        FieldType::Member => return read_id(value, NodeType::Member, &at(), faults),
+        FieldType::Opportunity => return read_id(value, NodeType::Opportunity, &at(), faults),
+        FieldType::Partnership => return read_id(value, NodeType::Partnership, &at(), faults),
+        FieldType::Lead => return read_id(value, NodeType::Lead, &at(), faults),
         FieldType::OpportunityForm => match value {
             Value::Object(form) => Ok(FieldValue::Object(form.clone())),
             _ => Err("must be an object with the new opportunity's fields".to_owned()),
@@ -212,6 +214,16 @@ fn choose(field: &Field, typed: &str) -> Result<String, String> {
         return Ok(typed.to_owned());
     }
     Err(format!("must be one of {}", list(options.iter().map(|option| option.value.as_str()), "or")))
+}
+
+/// An id of that kind. Whether there is such a thing, and whether the caller may know of it, is not decided here.
+fn read_id(value: &Value, kind: NodeType, at: &str, faults: &mut Vec<Fault>) -> Option<FieldValue> {
+    let typed = text::keep(string(value).and_then(|typed| clean(LINE, typed)), at, faults)?;
+    if let Err(message) = global_id::expect(&typed, kind) {
+        faults.push(Fault::invalid(at, message));
+        return None;
+    }
+    Some(FieldValue::Id(typed))
 }
 
 fn read_money(value: &Value, at: &str, faults: &mut Vec<Fault>) -> Option<Money> {
@@ -318,10 +330,22 @@ mod tests {
             ("DATE_TIME", json!("2026-11-21T09:30:00Z"), vec![json!("2026-11-21"), json!(1)]),
             ("BOOLEAN", json!(false), vec![json!("false"), json!(0)]),
             ("CHOICE", json!("GREEN"), vec![json!("green"), json!("BLACK"), json!(1)]),
-            ("MEMBER", json!("abc"), vec![json!(1), json!("x".repeat(201)), json!("a\nb")]),
-            ("OPPORTUNITY", json!("abc"), vec![json!({})]),
-            ("PARTNERSHIP", json!("abc"), vec![json!([])]),
-            ("LEAD", json!("abc"), vec![json!(1)]),
+            (
+                "MEMBER",
+                json!("AgGQLFwAAHAAgAAAAAAAAAE"),
+                vec![json!(1), json!("x".repeat(201)), json!("a\nb"), json!("abc"), json!("AwGQLFwAAHAAgAAAAAAAAAE")],
+            ),
+            (
+                "OPPORTUNITY",
+                json!("BQGQLFwAAHAAgAAAAAAAAAE"),
+                vec![json!({}), json!("abc"), json!("AgGQLFwAAHAAgAAAAAAAAAE")],
+            ),
+            (
+                "PARTNERSHIP",
+                json!("AwGQLFwAAHAAgAAAAAAAAAE"),
+                vec![json!([, json!("abc"), json!("AgGQLFwAAHAAgAAAAAAAAAE")])],
+            ),
+            ("LEAD", json!("BAGQLFwAAHAAgAAAAAAAAAE"), vec![json!(1), json!("abc"), json!("AgGQLFwAAHAAgAAAAAAAAAE")]),
             ("OPPORTUNITY_FORM", json!({"name": "x"}), vec![json!("x"), json!([])]),
             ("MONEY", json!({"amount": "12.50", "currency": "EUR"}), vec![json!("12.50 EUR"), json!(12)]),
         ];
@@ -451,7 +475,7 @@ mod tests {
         // Of an empty lead, what is required is to be filled in.
         let bare = bare_lead();
         assert_eq!(places(read_for(&action, &json!({}), Fields::Lead(&bare))), ["owner"]);
-        let values = read_for(&action, &json!({"owner": "ann"}), Fields::Lead(&bare)).unwrap();
+        let values = read_for(&action, &json!({"owner": "AgGQLFwAAHAAgAAAAAAAAAE"}), Fields::Lead(&bare)).unwrap();
         assert_eq!(text(&values, "city").as_deref(), Some("Vienna"));
         assert_eq!(values.len(), 3);
         assert_eq!(places(read_for(&action, &json!({"title": null}), Fields::Lead(&whole))), ["title"]);

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::*;
 use crate::domain::{
     customer::{Address, Contact, Customer},
+    global_id::{self, NodeType},
     id::{CompanyId, LeadId, MemberId, TemplateId},
     lead::{Details, WorkflowRef},
     qualification::Qualification,
@@ -198,6 +199,7 @@ fn filled(action: &Action) -> Map<String, Value> {
     let one_of_others =
         |field: &Field| action.exactly_one_of.iter().any(|group| group.iter().skip(1).any(|key| *key == field.key));
     let skipped = |field: &Field| field.read_only || one_of_others(field);
+    let id = |kind| json!(global_id::encode(kind, Uuid::from_u128(7)));
     let value = |field: &Field| match field.kind {
         FieldType::Text | FieldType::LongText => json!("a text"),
         FieldType::Integer => json!(3),
@@ -207,7 +209,10 @@ fn filled(action: &Action) -> Map<String, Value> {
         FieldType::DateTime => json!("2026-12-01T00:00:00Z"),
         FieldType::Boolean => json!(true),
         FieldType::Choice => json!(field.options.as_ref().unwrap()[0].value),
-        FieldType::Member | FieldType::Opportunity | FieldType::Partnership | FieldType::Lead => json!("an-id"),
+        FieldType::Member => id(NodeType::Member),
+        FieldType::Opportunity => id(NodeType::Opportunity),
+        FieldType::Partnership => id(NodeType::Partnership),
+        FieldType::Lead => id(NodeType::Lead),
         FieldType::OpportunityForm => json!({"name": "A deal"}),
     };
     action.fields.iter().filter(|field| !skipped(field)).map(|field| (field.key.clone(), value(field))).collect()
@@ -283,14 +288,20 @@ const LEAD: Table = Table {
     ],
     statuses: &[],
     rows: &[
-        row("share", PASSES, &["new"], "pending", r#"{"partnershipId": "p"}"#),
+        row("share", PASSES, &["new"], "pending", r#"{"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}"#),
         row("accept", R, &["pending"], "accepted", "{}"),
         row("decline", R, &["pending"], "declined", r#"{"reason": "no budget"}"#),
         row("convert", R, &["accepted"], "closed_converted", r#"{"opportunity": {}}"#),
         row("close", R, &["accepted"], "closed_not_converted", "{}"),
         row("expire", SYSTEM, &["pending", "accepted"], "expired", "{}"),
         row("withdraw", S, &["pending"], "withdrawn", "{}"),
-        row("reassign", S, &["pending", "declined", "expired", "withdrawn"], "pending", r#"{"partnershipId": "p"}"#),
+        row(
+            "reassign",
+            S,
+            &["pending", "declined", "expired", "withdrawn"],
+            "pending",
+            r#"{"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}"#,
+        ),
     ],
     ends: Some("expire"),
 };
@@ -339,7 +350,13 @@ const SUBMITTED: Table = Table {
         ("withdrawn", "Withdrawn", StageKind::Closed, true),
     ],
     rows: &[
-        row("submit", PASSES, &["draft", "rejected", "withdrawn"], "new", r#"{"partnershipId": "p"}"#),
+        row(
+            "submit",
+            PASSES,
+            &["draft", "rejected", "withdrawn"],
+            "new",
+            r#"{"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}"#,
+        ),
         row("request_info", VENDOR, &["new"], "requires_more_info", r#"{"note": "who decides?"}"#),
         row("resubmit", PARTNER, &["requires_more_info"], "new", "{}"),
         row("accept", VENDOR, REVIEW, "accepted", "{}"),
@@ -370,8 +387,8 @@ const INTERNAL: Table = Table {
     ],
     statuses: &[],
     rows: &[
-        row("assign", ASSIGNS, &["new"], "assigned", r#"{"owner": "ann"}"#),
-        row("reassign", ASSIGNS, &["assigned"], "assigned", r#"{"owner": "ann"}"#),
+        row("assign", ASSIGNS, &["new"], "assigned", r#"{"owner": "AgGQLFwAAHAAgAAAAAAAAAE"}"#),
+        row("reassign", ASSIGNS, &["assigned"], "assigned", r#"{"owner": "AgGQLFwAAHAAgAAAAAAAAAE"}"#),
         Row {
             whole: true,
             ..row("qualify", OWNER, &["assigned"], "qualified", r#"{"city": "Linz", "sellingDirection": "Presses"}"#)
@@ -383,7 +400,7 @@ const INTERNAL: Table = Table {
             "disqualified",
             r#"{"code": "NON_TARGET_CLIENT", "reason": "a school"}"#,
         ),
-        stays("share", PASSES, &["new", "qualified"], r#"{"partnershipId": "p"}"#),
+        stays("share", PASSES, &["new", "qualified"], r#"{"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}"#),
         stays("deactivate", S, &["*"], "{}"),
         stays("activate", S, &["*"], "{}"),
     ],
@@ -645,12 +662,18 @@ fn each_action_of_a_shared_lead_changes_what_the_table_says() {
     let limits = |facts| Facts { limits: Limits { answer: Some(&week), convert: Some(&month), check: None }, ..facts };
     let answer = Change::StartCounter(at("2026-11-28T09:30:00Z"), "expire".to_owned());
     let convert = Change::StartCounter(at("2026-12-21T09:30:00Z"), "expire".to_owned());
-    let passed = Change::NewAssignment("p".to_owned(), None);
+    let passed = Change::NewAssignment("AwGQLFwAAHAAgAAAAAAAAAE".to_owned(), None);
     let date = |date| Change::Date(date, now());
     let reason = |reason: &str| Change::Reason(Some(reason.to_owned()));
     let later = now() + TimeDelta::days(1);
     for (stage, caller, action, values, changes) in [
-        ("new", SOURCE, "share", json!({"partnershipId": " p "}), vec![passed.clone(), answer.clone()]),
+        (
+            "new",
+            SOURCE,
+            "share",
+            json!({"partnershipId": " AwGQLFwAAHAAgAAAAAAAAAE "}),
+            vec![passed.clone(), answer.clone()],
+        ),
         ("pending", RECEIVER, "accept", json!({}), vec![date(DateKey::Accepted), convert]),
         (
             "pending",
@@ -663,12 +686,12 @@ fn each_action_of_a_shared_lead_changes_what_the_table_says() {
             "accepted",
             RECEIVER,
             "convert",
-            json!({"opportunityId": "o"}),
+            json!({"opportunityId": "BQGQLFwAAHAAgAAAAAAAAAE"}),
             vec![
                 date(DateKey::Converted),
                 date(DateKey::Closed),
                 Change::StopCounter,
-                Change::LinkOpportunity("o".to_owned()),
+                Change::LinkOpportunity("BQGQLFwAAHAAgAAAAAAAAAE".to_owned()),
             ],
         ),
         (
@@ -697,7 +720,13 @@ fn each_action_of_a_shared_lead_changes_what_the_table_says() {
             json!({"reason": "wrong partner"}),
             vec![reason("wrong partner"), Change::StopCounter, Change::EndAssignment],
         ),
-        ("declined", SOURCE, "reassign", json!({"partnershipId": "p"}), vec![Change::Archived(false), passed, answer]),
+        (
+            "declined",
+            SOURCE,
+            "reassign",
+            json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}),
+            vec![Change::Archived(false), passed, answer],
+        ),
     ] {
         let facts = limits(counting(stage, later));
         assert_eq!(changes_of(&facts, caller, action, &values), changes, "{action}");
@@ -744,7 +773,11 @@ fn a_decline_needs_a_reason_that_is_not_blank() {
 fn a_conversion_needs_exactly_one_opportunity() {
     for (values, code, field) in [
         (json!({}), ErrorCode::Required, "input.opportunityId"),
-        (json!({"opportunityId": "o", "opportunity": {}}), ErrorCode::InvalidInput, "input.opportunity"),
+        (
+            json!({"opportunityId": "BQGQLFwAAHAAgAAAAAAAAAE", "opportunity": {}}),
+            ErrorCode::InvalidInput,
+            "input.opportunity",
+        ),
     ] {
         let refusal = run(&partner_lead(), &facts("accepted"), RECEIVER, "convert", &values).unwrap_err();
         let fault = fault(refusal);
@@ -761,7 +794,13 @@ fn each_action_of_a_submitted_lead_changes_what_the_table_says() {
     let note = |text: Option<&str>| Change::Note(text.map(str::to_owned));
     let (vendor, partner) = (party(true, false), party(false, false));
     for (status, caller, action, values, changes) in [
-        ("draft", partner, "submit", json!({"partnershipId": "p"}), vec![Change::NewAssignment("p".to_owned(), None)]),
+        (
+            "draft",
+            partner,
+            "submit",
+            json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}),
+            vec![Change::NewAssignment("AwGQLFwAAHAAgAAAAAAAAAE".to_owned(), None)],
+        ),
         ("new", vendor, "request_info", json!({"note": "who?"}), vec![note(Some("who?"))]),
         ("requires_more_info", partner, "resubmit", json!({"note": "Ann"}), vec![note(Some("Ann"))]),
         ("requires_more_info", partner, "resubmit", json!({}), vec![note(None)]),
@@ -770,12 +809,12 @@ fn each_action_of_a_submitted_lead_changes_what_the_table_says() {
             "requires_more_info",
             vendor,
             "reject",
-            json!({"reason": "known", "code": "DUPLICATE", "duplicateOf": "l"}),
+            json!({"reason": "known", "code": "DUPLICATE", "duplicateOf": "BAGQLFwAAHAAgAAAAAAAAAE"}),
             vec![
                 date(DateKey::Rejected),
                 Change::Reason(Some("known".to_owned())),
                 Change::Code(Some("DUPLICATE".to_owned())),
-                Change::DuplicateOf(Some("l".to_owned())),
+                Change::DuplicateOf(Some("BAGQLFwAAHAAgAAAAAAAAAE".to_owned())),
             ],
         ),
         (
@@ -829,8 +868,8 @@ fn each_action_of_an_internal_lead_changes_what_the_table_says() {
     let does = |stage, action, values: Value| run(&internal_lead(), &facts(stage), caller, action, &values).unwrap();
     let date = |date| Change::Date(date, now());
     for (stage, action) in [("new", "assign"), ("assigned", "reassign")] {
-        let changes = does(stage, action, json!({"owner": "ann"})).changes;
-        assert_eq!(changes, [Change::Owner("ann".to_owned()), date(DateKey::Assigned)]);
+        let changes = does(stage, action, json!({"owner": "AgGQLFwAAHAAgAAAAAAAAAE"})).changes;
+        assert_eq!(changes, [Change::Owner("AgGQLFwAAHAAgAAAAAAAAAE".to_owned()), date(DateKey::Assigned)]);
     }
     let qualified = does("assigned", "qualify", json!({"sellingDirection": "Presses"}));
     assert_eq!(qualified.changes, [date(DateKey::Qualified), Change::QualifyOpportunity]);
@@ -850,8 +889,11 @@ fn each_action_of_an_internal_lead_changes_what_the_table_says() {
     let changes = [date(DateKey::Disqualified), reason, code("DEMAND_NOT_GENERATED"), Change::QualifyOpportunity];
     assert_eq!(demand.changes, changes, "C8: an opportunity by itself");
 
-    let shared = does("qualified", "share", json!({"partnershipId": "p"}));
-    assert_eq!(shared.changes, [Change::NewAssignment("p".to_owned(), Some("partner-lead".to_owned()))]);
+    let shared = does("qualified", "share", json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}));
+    assert_eq!(
+        shared.changes,
+        [Change::NewAssignment("AwGQLFwAAHAAgAAAAAAAAAE".to_owned(), Some("partner-lead".to_owned()))]
+    );
     assert_eq!((shared.from.key.as_str(), shared.to.key.as_str()), ("qualified", "qualified"));
     assert_eq!(does("dropped", "deactivate", json!({})).changes, [Change::Active(false)]);
 }
@@ -896,7 +938,7 @@ fn what_a_lead_has_to_have_is_told_at_once_and_blocks_the_action() {
     // C8: of the one code, the same; of another, nothing.
     let refused = |code: &str| {
         let values = json!({
-            "code": code, "reason": "no demand", "responsible": "ann", "city": "Linz", "sellingDirection": "Presses",
+            "code": code, "reason": "no demand", "responsible": "AgGQLFwAAHAAgAAAAAAAAAE", "city": "Linz", "sellingDirection": "Presses",
         });
         run(&internal_lead(), &facts, owner, "disqualify", &values).map_err(faults)
     };
@@ -1113,7 +1155,7 @@ fn a_lead_past_its_limit_is_expired_for_everybody_at_once() {
     let refusal = fault(run(&lead, &late, RECEIVER, "accept", &json!({})).unwrap_err());
     assert_eq!((refusal.code, refusal.stage.as_deref()), (ErrorCode::LeadExpired, Some("expired")));
     assert!(refusal.message.ends_with("There is nothing you can do at this stage."), "{}", refusal.message);
-    let decision = run(&lead, &late, SOURCE, "reassign", &json!({"partnershipId": "p"})).unwrap();
+    let decision = run(&lead, &late, SOURCE, "reassign", &json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"})).unwrap();
     assert_eq!(decision.from.key, "expired");
 }
 
@@ -1138,7 +1180,7 @@ fn the_caller_s_limit_goes_before_the_template_s_and_lies_ahead() {
             limits: Limits { answer: template, ..Limits::default() },
             ..facts("new")
         };
-        run(&partner_lead(), &facts, SOURCE, "share", &json!({"partnershipId": "p"}))
+        run(&partner_lead(), &facts, SOURCE, "share", &json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}))
     };
     let own = now() + TimeDelta::hours(1);
     let ends = |end| Change::StartCounter(end, "expire".to_owned());
@@ -1165,10 +1207,24 @@ fn a_counter_that_has_no_more_meaning_stops_without_being_told() {
     let close = run(&lead, &counting("accepted", later), RECEIVER, "close", &json!({})).unwrap();
     assert_eq!(close.changes, [Change::StopCounter]);
     // Passed on after its end, it must not be expired again by the limit of the assignment before.
-    let anew = run(&lead, &counting("pending", now()), SOURCE, "reassign", &json!({"partnershipId": "p"})).unwrap();
+    let anew = run(
+        &lead,
+        &counting("pending", now()),
+        SOURCE,
+        "reassign",
+        &json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}),
+    )
+    .unwrap();
     assert_eq!(anew.changes.last(), Some(&Change::StopCounter));
     // One that still has a meaning runs on.
-    let anew = run(&lead, &counting("pending", later), SOURCE, "reassign", &json!({"partnershipId": "p"})).unwrap();
+    let anew = run(
+        &lead,
+        &counting("pending", later),
+        SOURCE,
+        "reassign",
+        &json!({"partnershipId": "AwGQLFwAAHAAgAAAAAAAAAE"}),
+    )
+    .unwrap();
     assert!(!anew.changes.contains(&Change::StopCounter));
 }
 
