@@ -35,8 +35,8 @@ pub struct Config {
     pub http: Http,
     /// What a caller may ask for.
     pub limits: Limits,
-    /// How often the event log is looked at when nothing wakes its reader.
-    pub feed_poll_interval: Duration,
+    /// The live feed.
+    pub feed: Feed,
     /// How often leads past their limit are recorded as expired.
     pub expiry_interval: Duration,
     /// The log.
@@ -214,6 +214,16 @@ pub struct Limits {
     pub ws_max_operations: usize,
     pub ws_ping_interval: Duration,
     pub ws_send_timeout: Duration,
+    pub ws_max_sockets: usize,
+}
+
+/// The live feed.
+#[derive(Clone, Copy, Debug)]
+pub struct Feed {
+    /// How often the event logs are looked at when nothing wakes their readers.
+    pub poll_interval: Duration,
+    /// How far back a subscription can begin.
+    pub retention: Duration,
 }
 
 /// The log.
@@ -285,7 +295,8 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let playground = reader.flag("http.playground");
     let introspection = reader.flag("http.introspection");
     let limits = read_limits(&mut reader);
-    let feed_poll_interval = reader.duration("feed.poll_interval", Duration::from_millis(10)..=Duration::from_mins(1));
+    let poll_interval = reader.duration("feed.poll_interval", Duration::from_millis(10)..=second * 3600);
+    let retention = reader.duration("feed.retention", Duration::from_mins(1)..=day * 36_500);
     let expiry_interval = reader.duration("jobs.expiry_interval", Duration::from_millis(50)..=day.min(second * 3600));
     let filter = reader.parsed("log.filter", |text| {
         EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|fault| format!("is no log filter: {fault}"))
@@ -304,7 +315,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
             jwt: jwt?,
             http: Http { playground: playground?, introspection: introspection? },
             limits: limits?,
-            feed_poll_interval: feed_poll_interval?,
+            feed: Feed { poll_interval: poll_interval?, retention: retention? },
             expiry_interval: expiry_interval?,
             log: Log { filter: filter?.value, format: format?.value },
             warnings,
@@ -423,6 +434,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let ws_max_operations = reader.number("limits.ws_max_operations", 1..=10_000);
     let ws_ping_interval = reader.duration("limits.ws_ping_interval", short.clone());
     let ws_send_timeout = reader.duration("limits.ws_send_timeout", short);
+    let ws_max_sockets = reader.number("limits.ws_max_sockets", 1..=1_000_000);
     let size = |number: u64| usize::try_from(number).ok();
     Some(Limits {
         max_body_bytes: size(max_body_bytes?)?,
@@ -435,6 +447,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         ws_max_operations: size(ws_max_operations?)?,
         ws_ping_interval: ws_ping_interval?,
         ws_send_timeout: ws_send_timeout?,
+        ws_max_sockets: size(ws_max_sockets?)?,
     })
 }
 

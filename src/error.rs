@@ -28,6 +28,8 @@ pub enum ErrorCode {
     Conflict,
     /// The same external reference or key exists with other content, or the same name exists.
     Duplicate,
+    /// A subscription can't begin so far back; `Fault::start_after` says where it can.
+    CursorExpired,
     /// Too many requests.
     RateLimited,
     /// The operation is deeper or costs more than the server allows.
@@ -52,6 +54,7 @@ impl ErrorCode {
             Self::LeadInactive => "LEAD_INACTIVE",
             Self::Conflict => "CONFLICT",
             Self::Duplicate => "DUPLICATE",
+            Self::CursorExpired => "CURSOR_EXPIRED",
             Self::RateLimited => "RATE_LIMITED",
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::Unavailable => "UNAVAILABLE",
@@ -70,19 +73,28 @@ pub struct Fault {
     /// The input's path, such as `input.customer.contact.email`.
     pub field: Option<String>,
     /// The workflow action that was asked for.
-    pub action: Option<String>,
+    pub action: Option<Box<str>>,
     /// The key of the stage as it now is.
     pub stage: Option<Box<str>>,
     /// The version as it now is.
     pub version: Option<i32>,
+    /// What else helps the caller.
+    pub hint: Option<Hint>,
+}
+
+/// What helps a caller besides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
     /// The place within a document at `field`: a JSON pointer (RFC 6901).
-    pub pointer: Option<Box<str>>,
+    Pointer(Box<str>),
+    /// The cursor to begin after instead.
+    StartAfter(Box<str>),
 }
 
 impl Fault {
     /// A fault without a place.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, action: None, stage: None, version: None, pointer: None }
+        Self { code, message: message.into(), field: None, action: None, stage: None, version: None, hint: None }
     }
 
     /// A value that is not acceptable, at the input path `field`.
@@ -102,7 +114,7 @@ impl Fault {
     }
 
     /// Names the action that was asked for.
-    pub fn action(mut self, action: impl Into<String>) -> Self {
+    pub fn action(mut self, action: impl Into<Box<str>>) -> Self {
         self.action = Some(action.into());
         self
     }
@@ -115,7 +127,29 @@ impl Fault {
 
     /// Names the place within a document.
     pub fn pointer(mut self, pointer: impl Into<Box<str>>) -> Self {
-        self.pointer = Some(pointer.into());
+        self.hint = Some(Hint::Pointer(pointer.into()));
+        self
+    }
+
+    /// The texts of `extensions`, besides the code.
+    pub fn extensions(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let hint = self.hint.as_ref().map(|hint| match hint {
+            Hint::Pointer(pointer) => ("pointer", &**pointer),
+            Hint::StartAfter(cursor) => ("startAfter", &**cursor),
+        });
+        [
+            self.field.as_deref().map(|text| ("field", text)),
+            self.action.as_deref().map(|text| ("action", text)),
+            self.stage.as_deref().map(|text| ("stage", text)),
+            hint,
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    /// Names the cursor to begin after instead.
+    pub fn start_after(mut self, cursor: impl Into<Box<str>>) -> Self {
+        self.hint = Some(Hint::StartAfter(cursor.into()));
         self
     }
 

@@ -10,7 +10,7 @@ use crate::{
     config::{Config, ConfigFaults},
     domain::actor::Member,
     error::Error,
-    feed::{Feed, Signals},
+    feed::{Feed, FeedSettings, Signals},
     graphql,
     http::{self, App, Authenticator, Identity, SignIn, Sockets},
     ids::TimeOrdered,
@@ -140,9 +140,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
     let ids = Arc::new(TimeOrdered::new(clock.clone()));
     let service = Service::new(db, clock.clone(), ids, signals.clone()).await.map_err(StartError::Other)?;
     let service = Arc::new(service);
-    let feed = Feed::new(service.clone(), signals, config.feed_poll_interval);
+    let settings = FeedSettings {
+        poll_interval: config.feed.poll_interval,
+        retention: chrono::TimeDelta::from_std(config.feed.retention).ok(),
+    };
+    let feed = Feed::new(service.clone(), signals, settings);
     let limits = &config.limits;
-    let schema = graphql::schema(service.clone(), feed, limits.max_depth, limits.max_complexity);
+    let schema = graphql::schema(service.clone(), feed.clone(), limits.max_depth, limits.max_complexity);
     let nulls = http::Nulls::from_sdl(&schema.sdl())
         .map_err(|error| StartError::Other(Error::internal(format!("the schema can't be read: {error}"))))?;
     auth.warm_up().await;
@@ -151,6 +155,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
     let (prepared, ready) = (service.clone(), service.clone());
     let app = App {
         schema,
+        live: Some(http::Live::new(feed, graphql::PERSONAL)),
         introspection: Some(graphql::introspection_schema()),
         nulls: Some(Arc::new(nulls)),
         auth,

@@ -155,10 +155,22 @@ pub const SETTINGS: &[Setting] = &[
         "How long a websocket may take no data that waits for it before it is closed with 1013",
     ),
     setting(
+        "limits.ws_max_sockets",
+        "COSELL_WS_MAX_SOCKETS",
+        Some("100"),
+        "Most websockets and event streams that a member may have open at a time on this server",
+    ),
+    setting(
         "feed.poll_interval",
         "COSELL_FEED_POLL_INTERVAL",
         Some("500ms"),
-        "How often the event log is looked at when nothing wakes its reader",
+        "How often the event logs are looked at when nothing wakes their readers, 10ms to 1h",
+    ),
+    setting(
+        "feed.retention",
+        "COSELL_FEED_RETENTION",
+        Some("90d"),
+        "How far back a subscription can begin; what is older is read with the query `activity`. At least a minute",
     ),
     setting(
         "jobs.expiry_interval",

@@ -27,7 +27,7 @@ fn the_defaults_are_sound() {
     assert_eq!(config.jwt.claims.company, "/company");
     assert_eq!(config.limits.max_body_bytes, 256 * 1024);
     assert_eq!(config.limits.request_timeout, Duration::from_secs(30));
-    assert_eq!(config.feed_poll_interval, Duration::from_millis(500));
+    assert_eq!(config.feed.poll_interval, Duration::from_millis(500));
     assert!(config.http.playground && config.http.introspection);
     assert_eq!(config.log.format, LogFormat::Text);
     assert!(config.warnings.is_empty());
@@ -103,7 +103,7 @@ fn every_fault_is_named_at_once_with_its_place() {
         "cosell.toml: http.playground: must be true or false",
         "cosell.toml: limits.max_depth: must be a whole number from 1 to 64",
         "cosell.toml: limits.request_timeout: must be a duration such as 500ms, 30s, 10m or PT30S",
-        "COSELL_FEED_POLL_INTERVAL: must be from 10ms to 60s",
+        "COSELL_FEED_POLL_INTERVAL: must be from 10ms to 3600s",
         "COSELL_LOG_FORMAT: must be text or json",
     ];
     assert_eq!(faults.lines().collect::<Vec<_>>(), expected);

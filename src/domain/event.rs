@@ -169,6 +169,11 @@ impl Happening {
                 | Self::OpportunityUpdated { .. }
         )
     }
+
+    /// Whether a company's part in the lead may be over with it.
+    pub const fn may_end_part(&self) -> bool {
+        matches!(self, Self::LeadStageChanged { .. } | Self::LeadStatusChanged { .. })
+    }
 }
 
 /// One field's change.

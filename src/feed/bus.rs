@@ -29,8 +29,9 @@ impl Signals {
     }
 }
 
-impl Bus for Signals {
-    fn moved(&self, heads: &[(CompanyId, i64)]) {
+impl Signals {
+    /// Wakes who waits for these logs.
+    pub(super) fn heard(&self, heads: &[(CompanyId, i64)]) {
         let watched = self.heads();
         for (company, position) in heads {
             if let Some(sender) = watched.get(company) {
@@ -42,6 +43,12 @@ impl Bus for Signals {
                 });
             }
         }
+    }
+}
+
+impl Bus for Signals {
+    fn moved(&self, heads: &[(CompanyId, i64)]) {
+        self.heard(heads);
     }
 }
 

@@ -1,78 +1,135 @@
 //! The live feed: tails companies' logs and hands their events to subscribers.
 //!
-//! The log is the truth. A [`Signals`] only says that a log has moved; a poll stands behind it for what other
-//! processes write. A subscriber first reads the log from its position, then follows the tail, and reads the log again
-//! wherever it fell behind: nothing is lost and nothing comes twice.
+//! The log is the truth. A [`Signals`] only says that a log has moved; a poll stands behind it, in case nobody says so.
+//! A subscriber first reads the log from its position, then follows the tail, and reads the log again wherever it fell
+//! behind: nothing is lost and nothing comes twice.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use futures_util::{Stream, stream};
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::broadcast;
 
 use crate::{
-    domain::{event::Event, id::CompanyId},
-    error::Result,
+    domain::{
+        actor::Member,
+        company::PartnershipState,
+        event::{Event, Happening},
+        id::{CompanyId, LeadId},
+    },
+    error::{Error, Result},
     service::Service,
 };
 
 mod bus;
+mod course;
+mod heads;
 
-pub use self::bus::Signals;
+pub use self::{
+    bus::Signals,
+    course::{Course, End, Start},
+};
 
 /// How many events are read from a log at once.
 const BATCH: u64 = 500;
 /// How many events a subscriber may fall behind before it reads the log again.
-const BEHIND: usize = 1_024;
+const BEHIND: usize = 256;
+
+/// What an operator sets about feeds.
+#[derive(Clone, Copy, Debug)]
+pub struct FeedSettings {
+    /// How often the logs are looked at when nothing says that they moved.
+    pub poll_interval: Duration,
+    /// How far back a subscription can begin; how far one likes where there is none.
+    pub retention: Option<TimeDelta>,
+}
 
 /// The feeds of all companies that have subscribers on this server.
 #[derive(Debug)]
 pub struct Feed {
     service: Arc<Service>,
     signals: Arc<Signals>,
-    poll_interval: Duration,
+    heads: heads::Heads,
+    settings: FeedSettings,
     tails: Mutex<HashMap<CompanyId, broadcast::Sender<Arc<Event>>>>,
 }
 
 impl Feed {
-    /// Feeds over a service whose bus is `signals`.
-    pub fn new(service: Arc<Service>, signals: Arc<Signals>, poll_interval: Duration) -> Arc<Self> {
-        Arc::new(Self { service, signals, poll_interval, tails: Mutex::default() })
+    /// Feeds over a service whose bus is `signals`. They look at the logs for as long as the feed is there.
+    pub fn new(service: Arc<Service>, signals: Arc<Signals>, settings: FeedSettings) -> Arc<Self> {
+        let heads = heads::Heads::new(service.clone());
+        let feed = Arc::new(Self { service, signals, heads, settings, tails: Mutex::default() });
+        tokio::spawn(poll(Arc::downgrade(&feed), settings.poll_interval));
+        feed
     }
 
-    /// The events of a company's log after a position, and on as they happen; from now on where there is none.
+    /// The last position of a company's log.
+    pub async fn head(&self, company: CompanyId) -> Result<i64> {
+        let head = self.heads.of(company).await?;
+        // Whoever asks may know of it before the log's own followers do.
+        self.signals.heard(&[(company, head)]);
+        Ok(head)
+    }
+
+    /// The position that a subscription resumes after, from a cursor of an activity, or of a comment of the lead.
+    ///
+    /// # Errors
+    /// `INVALID_INPUT` for a cursor that was not given to this company; `CURSOR_EXPIRED` for one that lies farther back
+    /// than the retention, with the cursor to begin at.
+    pub async fn position_after(&self, member: &Member, lead: Option<LeadId>, cursor: &str) -> Result<i64> {
+        let position = self.service.position_at(member, lead, cursor).await?;
+        if let Some(retention) = self.settings.retention {
+            self.service.refuse_older(member.company, position, retention).await?;
+        }
+        Ok(position)
+    }
+
+    /// The events of a company's log, or those of them about one lead, from where the course begins, or after `after`
+    /// where it begins as asked: up to where it ends, or on as they happen. What can't be read now is tried again.
+    ///
+    /// With a lead it ends by itself once the company's part in the lead is over.
+    ///
+    /// # Errors
+    /// Where the log can't be read at the start.
     pub async fn follow(
         self: &Arc<Self>,
         company: CompanyId,
+        lead: Option<LeadId>,
         after: Option<i64>,
-    ) -> Result<impl Stream<Item = Result<Arc<Event>>> + Send + use<>> {
-        // The tail is joined before the start is fixed, so that nothing can happen between the two.
-        let tail = self.join(company).await?;
-        let position = match after {
-            Some(position) => position,
-            None => self.head(company).await?,
+        course: Arc<Course>,
+    ) -> Result<impl Stream<Item = Arc<Event>> + Send + use<>> {
+        let (tail, up_to) = match course.until() {
+            Some(until) => (None, until),
+            // The tail is joined before the start is fixed, so that nothing can happen between the two.
+            None => (Some(self.join(company).await?), self.head(company).await?),
         };
+        let position = match course.start() {
+            Start::AsAsked => after.unwrap_or(up_to),
+            Start::Now => up_to,
+            Start::After(position) => position,
+        };
+        course.deal(position);
         let follower = Follower {
-            service: self.service.clone(),
+            feed: self.clone(),
             company,
+            lead,
+            course,
             tail,
             position,
+            behind: Some(up_to),
             read: Vec::new().into_iter(),
-            dry: false,
-            failed: false,
+            last_batch: false,
+            doubt: None,
+            ending: None,
         };
         Ok(stream::unfold(follower, |mut follower| async move {
             let event = follower.next().await?;
             Some((event, follower))
         }))
-    }
-
-    async fn head(&self, company: CompanyId) -> Result<i64> {
-        let heads = self.service.log_heads(&[company]).await?;
-        Ok(heads.first().map_or(0, |(_, position)| *position))
     }
 
     /// The tail of a company's log, started where nobody follows it yet.
@@ -87,22 +144,26 @@ impl Feed {
             return Ok(tail.subscribe());
         }
         let (sender, receiver) = broadcast::channel(BEHIND);
-        tails.insert(company, sender);
-        tokio::spawn(self.clone().tail(company, head, moved));
+        tails.insert(company, sender.clone());
+        tokio::spawn(self.clone().tail(company, head, moved, sender));
         Ok(receiver)
     }
 
-    fn tails(&self) -> std::sync::MutexGuard<'_, HashMap<CompanyId, broadcast::Sender<Arc<Event>>>> {
+    fn tails(&self) -> MutexGuard<'_, HashMap<CompanyId, broadcast::Sender<Arc<Event>>>> {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a company's log as it moves, once for all its subscribers, for as long as there are any.
-    async fn tail(self: Arc<Self>, company: CompanyId, mut position: i64, mut moved: bus::Moved) {
+    async fn tail(
+        self: Arc<Self>,
+        company: CompanyId,
+        mut position: i64,
+        mut moved: bus::Moved,
+        sender: broadcast::Sender<Arc<Event>>,
+    ) {
         loop {
-            match self.service.log_above(company, position, BATCH).await {
+            match self.service.log_after(company, None, position, i64::MAX, BATCH).await {
                 Ok(events) if !events.is_empty() => {
-                    let sender = self.tails().get(&company).cloned();
-                    let Some(sender) = sender else { return };
                     for event in events {
                         position = event.position;
                         // An error only says that nobody listens at this moment.
@@ -111,88 +172,174 @@ impl Feed {
                     continue;
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(%error, %company, "a company's log can't be read; trying again"),
-            }
-            {
-                let mut tails = self.tails();
-                // Joining takes the same lock: nobody can join a tail that has ended.
-                if tails.get(&company).is_none_or(|sender| sender.receiver_count() == 0) {
-                    tails.remove(&company);
+                Err(error) => {
+                    tracing::warn!(%error, %company, "a company's log can't be read; trying again");
+                    tokio::time::sleep(self.settings.poll_interval).await;
+                    if !self.left(company) {
+                        continue;
+                    }
                     return;
                 }
             }
-            // What another process writes is found by the poll.
-            let _ = tokio::time::timeout(self.poll_interval, moved.past(position)).await;
+            if self.left(company) {
+                return;
+            }
+            tokio::select! {
+                () = moved.past(position) => {}
+                () = sender.closed() => {}
+            }
+        }
+    }
+
+    /// Whether nobody follows a company any more; its tail is taken away then. Joining takes the same lock, so nobody
+    /// can join a tail that has ended.
+    fn left(&self, company: CompanyId) -> bool {
+        let mut tails = self.tails();
+        let left = tails.get(&company).is_none_or(|sender| sender.receiver_count() == 0);
+        if left {
+            tails.remove(&company);
+        }
+        left
+    }
+}
+
+/// Looks where the followed logs stand, all in one statement, for as long as the feed is there.
+async fn poll(feed: Weak<Feed>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let Some(feed) = feed.upgrade() else { return };
+        let companies: Vec<_> = feed.tails().keys().copied().collect();
+        if companies.is_empty() {
+            continue;
+        }
+        match feed.service.log_heads(&companies).await {
+            Ok(heads) => feed.signals.heard(&heads),
+            Err(error) => tracing::warn!(%error, "the logs can't be looked at; trying again"),
         }
     }
 }
 
 /// One subscriber's place in a log.
 struct Follower {
-    service: Arc<Service>,
+    feed: Arc<Feed>,
     company: CompanyId,
-    tail: broadcast::Receiver<Arc<Event>>,
+    /// Only what is about this lead.
+    lead: Option<LeadId>,
+    course: Arc<Course>,
+    /// Nothing where the course has an end.
+    tail: Option<broadcast::Receiver<Arc<Event>>>,
+    /// Up to where everything has been handed on or passed over.
     position: i64,
+    /// Up to where the log is to be read before the tail is followed.
+    behind: Option<i64>,
     /// What was read from the log and is still to be handed on.
     read: std::vec::IntoIter<Event>,
-    /// Whether the log has been read up to what the tail brings.
-    dry: bool,
-    /// Whether the log could not be read: the feed ends with that, and the subscriber comes back with its cursor.
-    failed: bool,
+    /// Whether there is nothing more to read up to `behind`.
+    last_batch: bool,
+    /// The end that the last event may have been.
+    doubt: Option<End>,
+    /// The end that it was. What was written with it is still to be handed on.
+    ending: Option<End>,
 }
 
 impl Follower {
-    async fn next(&mut self) -> Option<Result<Arc<Event>>> {
+    async fn next(&mut self) -> Option<Arc<Event>> {
         loop {
-            if self.failed {
-                return None;
+            // Whoever asks for the next event has dealt with the last one.
+            self.course.deal(self.position);
+            if let Some(end) = self.doubt.take()
+                && let Some(last) = self.last_if_over().await
+            {
+                self.ending = Some(end);
+                self.tail = None;
+                self.behind = Some(last);
             }
             if let Some(event) = self.read.next() {
                 self.position = event.position;
-                return Some(Ok(Arc::new(event)));
+                return Some(self.hand_on(Arc::new(event)));
             }
-            if !self.dry {
-                match self.service.log_above(self.company, self.position, BATCH).await {
-                    Ok(events) => {
-                        self.dry = events.is_empty();
-                        self.read = events.into_iter();
+            if let Some(up_to) = self.behind {
+                self.catch_up(up_to).await;
+                if self.behind.is_none() && self.tail.is_none() {
+                    self.course.deal(self.position);
+                    if let Some(end) = self.ending {
+                        self.course.end_with(end);
                     }
-                    Err(error) => {
-                        self.failed = true;
-                        return Some(Err(error));
-                    }
+                    return None;
                 }
                 continue;
             }
-            match self.tail.recv().await {
+            let tail = self.tail.as_mut()?;
+            match tail.recv().await {
                 Ok(event) if event.position <= self.position => {}
                 Ok(event) if event.position == self.position + 1 => {
                     self.position = event.position;
-                    return Some(Ok(event));
+                    if self.lead.is_none() || event.lead == self.lead {
+                        return Some(self.hand_on(event));
+                    }
+                    self.pass_over(&event);
                 }
                 // The tail is ahead, or has dropped what this subscriber was too slow for: the log has it.
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => self.dry = false,
+                Ok(event) => self.behind = Some(event.position),
+                // The next one that it still has says how far.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return None,
             }
         }
     }
-}
 
-/// Tells whoever began a subscription that its start is fixed: what happens from then on will come.
-#[derive(Debug)]
-pub struct Started(Mutex<Option<oneshot::Sender<()>>>);
-
-impl Started {
-    /// The teller and the one who is told. The latter also ends when the teller is dropped.
-    pub fn channel() -> (Self, oneshot::Receiver<()>) {
-        let (sender, receiver) = oneshot::channel();
-        (Self(Mutex::new(Some(sender))), receiver)
+    fn hand_on(&mut self, event: Arc<Event>) -> Arc<Event> {
+        self.course.hand_on(event.position);
+        if self.lead.is_some() && event.happening.may_end_part() {
+            self.doubt = Some(End::LeadIsOver);
+        }
+        event
     }
 
-    /// Tells it.
-    pub fn tell(&self) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Nobody may be waiting any more.
-        let _ = sender.map(|sender| sender.send(()));
+    fn pass_over(&mut self, event: &Event) {
+        if let Happening::PartnershipChanged { to, .. } = &event.happening
+            && PartnershipState::parse(to) == Some(PartnershipState::Ended)
+        {
+            self.doubt = Some(End::PartnershipEnded);
+        }
+    }
+
+    /// Reads the next part of the log, up to a position.
+    async fn catch_up(&mut self, up_to: i64) {
+        if self.last_batch || self.position >= up_to {
+            self.position = self.position.max(up_to);
+            self.behind = None;
+            self.last_batch = false;
+            // The end may have been among what was read, or before.
+            self.doubt = self.lead.and(Some(End::LeadIsOver)).filter(|_| self.tail.is_some());
+            return;
+        }
+        match self.feed.service.log_after(self.company, self.lead, self.position, up_to, BATCH).await {
+            Ok(events) => {
+                self.last_batch = u64::try_from(events.len()).is_ok_and(|read| read < BATCH);
+                self.read = events.into_iter();
+            }
+            Err(error) => self.wait_after(&error).await,
+        }
+    }
+
+    /// Where the log stood when the company's part in the lead was over; nothing where it is not.
+    async fn last_if_over(&self) -> Option<i64> {
+        let lead = self.lead?;
+        loop {
+            let read = async {
+                let over = self.feed.service.is_over(self.company, lead).await?;
+                if over { self.feed.head(self.company).await.map(Some) } else { Ok(None) }
+            };
+            match read.await {
+                Ok(last) => return last,
+                Err(error) => self.wait_after(&error).await,
+            }
+        }
+    }
+
+    async fn wait_after(&self, error: &Error) {
+        tracing::warn!(%error, company = %self.company, "a log can't be read; trying again");
+        tokio::time::sleep(self.feed.settings.poll_interval).await;
     }
 }

@@ -39,15 +39,8 @@ fn internal(cause: &dyn std::fmt::Display) -> async_graphql::Error {
 pub(super) fn written(fault: &Fault) -> async_graphql::Error {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", fault.code.as_str());
-    for (name, value) in [
-        ("field", fault.field.as_deref()),
-        ("action", fault.action.as_deref()),
-        ("stage", fault.stage.as_deref()),
-        ("pointer", fault.pointer.as_deref()),
-    ] {
-        if let Some(value) = value {
-            extensions.set(name, value);
-        }
+    for (name, value) in fault.extensions() {
+        extensions.set(name, value);
     }
     if let Some(version) = fault.version {
         extensions.set("version", version);

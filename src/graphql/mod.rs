@@ -161,6 +161,10 @@ fn parse_id(ctx: &Context<'_>, id: &ID, kind: NodeType, field: &str) -> Result<U
     global_id::expect(id, kind).map_err(|message| written(&Fault::invalid(field, message)))
 }
 
+/// The fields whose value depends on which member asks, beyond its company and roles. Subscriptions that select one of
+/// them are executed for each member apart; all others once for all who may see the same and ask the same.
+pub const PERSONAL: &[&str] = &["availableActions", "blockedActions", "viewer"];
+
 mod error_code {
     //! The codes of errors stand in the schema although no field has their type.
 
@@ -190,6 +194,8 @@ mod error_code {
         Conflict,
         /// The same external reference or key exists with other content, or the same name exists.
         Duplicate,
+        /// A subscription can't begin so far back; `extensions.startAfter` is the cursor to begin after.
+        CursorExpired,
         /// Too many requests.
         RateLimited,
         /// The operation is deeper or costs more than the server allows.

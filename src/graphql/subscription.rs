@@ -1,6 +1,6 @@
 //! What can be followed live.
 
-use std::{future::ready, sync::Arc};
+use std::sync::Arc;
 
 use async_graphql::{Context, ID, Result, Subscription};
 use futures_util::{Stream, StreamExt};
@@ -8,9 +8,9 @@ use futures_util::{Stream, StreamExt};
 use super::{
     activity::Activity,
     comment::Comment,
-    error::{Reply, refused, written},
+    error::{Reply, written},
     lead::Lead,
-    load, member, parse_id, service,
+    load, member, parse_id,
     task::Task,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         id::{CommentId, LeadId, TaskId},
     },
     error::{ErrorCode, Fault},
-    feed::{Feed, Started},
+    feed::{Course, Feed, Start},
 };
 
 /// What can be followed live. A subscription starts now; where it takes `after` and is given it, it first brings what
@@ -44,23 +44,17 @@ async fn follow<'c>(
     ctx: &Context<'c>,
     lead: Option<LeadId>,
     after: Option<String>,
-) -> Result<impl Stream<Item = Result<Arc<Event>>> + Send + use<'c>> {
+) -> Result<impl Stream<Item = Arc<Event>> + Send + use<'c>> {
     let member = member(ctx)?;
+    let feed = ctx.data_unchecked::<Arc<Feed>>();
+    let course = ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default();
     let after = match after {
-        Some(cursor) => Some(service(ctx).position_at(member, lead, &cursor).await.reply(ctx)?),
-        None => None,
+        Some(cursor) if course.start() == Start::AsAsked => {
+            Some(feed.position_after(member, lead, &cursor).await.reply(ctx)?)
+        }
+        _ => None,
     };
-    let events = ctx.data_unchecked::<Arc<Feed>>().follow(member.company, after).await.reply(ctx)?;
-    if let Some(started) = ctx.data_opt::<Started>() {
-        started.tell();
-    }
-    Ok(events.filter_map(move |event| {
-        ready(match event {
-            Ok(event) if lead.is_none_or(|lead| event.lead == Some(lead)) => Some(Ok(event)),
-            Ok(_) => None,
-            Err(error) => Some(Err(refused(&error))),
-        })
-    }))
+    feed.follow(member.company, lead, after, course).await.reply(ctx)
 }
 
 /// What can be followed live. A subscription starts now; where it takes `after` and is given it, it first brings what
@@ -76,7 +70,7 @@ impl Subscription {
     ) -> Result<impl Stream<Item = Result<Activity>> + use<'c>> {
         let lead = lead_of(ctx, lead_id.as_ref()).await?;
         let events = follow(ctx, lead, after).await?;
-        Ok(events.map(|event| event.map(Activity::of)))
+        Ok(events.map(|event| Ok(Activity::of(event))))
     }
 
     /// The lead as it now is, after each change of its stage, status or fields, or of the opportunity that it became.
@@ -88,10 +82,7 @@ impl Subscription {
         let lead = lead_of(ctx, lead_id.as_ref()).await?;
         let events = follow(ctx, lead, None).await?;
         Ok(events.filter_map(async move |event| {
-            let id = match event {
-                Ok(event) => event.lead.filter(|_| event.happening.changes_lead())?,
-                Err(error) => return Some(Err(error)),
-            };
+            let id = event.lead.filter(|_| event.happening.changes_lead())?;
             load(ctx, id).await.map(|found| found.map(Lead::new)).transpose()
         }))
     }
@@ -107,11 +98,7 @@ impl Subscription {
         let lead = lead_of(ctx, Some(&lead_id)).await?;
         let events = follow(ctx, lead, after).await?;
         Ok(events.filter_map(async move |event| {
-            let id = match event {
-                Ok(event) if matches!(event.happening, Happening::CommentAdded {}) => CommentId(event.subject?),
-                Ok(_) => return None,
-                Err(error) => return Some(Err(error)),
-            };
+            let id = event.subject.filter(|_| matches!(event.happening, Happening::CommentAdded {})).map(CommentId)?;
             load(ctx, id).await.map(|found| found.map(Comment::new)).transpose()
         }))
     }
@@ -125,11 +112,7 @@ impl Subscription {
         let lead = lead_of(ctx, lead_id.as_ref()).await?;
         let events = follow(ctx, lead, None).await?;
         Ok(events.filter_map(async move |event| {
-            let id = match event {
-                Ok(event) if matches!(event.happening, Happening::TaskChanged { .. }) => TaskId(event.subject?),
-                Ok(_) => return None,
-                Err(error) => return Some(Err(error)),
-            };
+            let id = event.subject.filter(|_| matches!(event.happening, Happening::TaskChanged { .. })).map(TaskId)?;
             load(ctx, id).await.map(|found| found.map(Task::new)).transpose()
         }))
     }

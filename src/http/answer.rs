@@ -150,15 +150,8 @@ fn shorten(message: &mut String) {
 pub(super) fn server_error(fault: &Fault, id: RequestId) -> ServerError {
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", fault.code.as_str());
-    for (name, value) in [
-        ("field", fault.field.as_deref()),
-        ("action", fault.action.as_deref()),
-        ("stage", fault.stage.as_deref()),
-        ("pointer", fault.pointer.as_deref()),
-    ] {
-        if let Some(value) = value {
-            extensions.set(name, value);
-        }
+    for (name, value) in fault.extensions() {
+        extensions.set(name, value);
     }
     if let Some(version) = fault.version {
         extensions.set("version", version);
@@ -250,8 +243,13 @@ pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &Wire
     // Answers depend on who asks.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(REQUEST_ID, id);
-    }
+    name(&mut response, id);
     response
+}
+
+/// Puts the request's id into the answer's headers.
+pub(super) fn name(response: &mut Response, id: RequestId) {
+    if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
 }

@@ -9,6 +9,7 @@ use async_graphql::Executor;
 use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
@@ -26,32 +27,37 @@ use crate::error::{ErrorCode, Fault};
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
     let id = RequestId::new();
     let span = tracing::info_span!("request", request_id = %id);
+    let _open = app.sockets.request();
     async {
         let media = negotiate::accepted(request.headers());
-        match answer_to(&app, request, media, id).await {
-            Ok(response) => response,
-            Err(Early { status: None, faults }) => answer::refuse(media.unwrap_or(Media::Json), id, &faults),
-            Err(Early { status: Some((status, allow)), faults }) => {
-                let mut response = answer::refuse_with(status, media.unwrap_or(Media::Json), id, &faults);
-                if let Some(allow) = allow {
-                    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
-                }
-                response
-            }
-        }
+        let answered = answer_to(&app, request, media, id).await;
+        answered.unwrap_or_else(|early| early.answer(media.unwrap_or(Media::Json), id))
     }
     .instrument(span)
     .await
 }
 
 /// A request that ends before there is an operation; without a status it is that of the first fault.
-struct Early {
+pub(super) struct Early {
     status: Option<(StatusCode, Option<&'static str>)>,
     faults: Vec<Fault>,
 }
 
 impl Early {
-    fn invalid(status: StatusCode, message: impl Into<String>) -> Self {
+    pub(super) fn answer(self, media: Media, id: RequestId) -> Response {
+        let Some((status, allow)) = self.status else { return answer::refuse(media, id, &self.faults) };
+        let mut response = answer::refuse_with(status, media, id, &self.faults);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+
+    pub(super) fn mutation_over_get() -> Self {
+        Self::not_allowed("POST", "Over GET no mutations are executed; use POST.")
+    }
+
+    pub(super) fn invalid(status: StatusCode, message: impl Into<String>) -> Self {
         Self { status: Some((status, None)), faults: vec![Fault::new(ErrorCode::InvalidInput, message)] }
     }
 
@@ -76,39 +82,25 @@ async fn answer_to<E: Executor>(
     id: RequestId,
 ) -> Result<Response, Early> {
     let (parts, body) = request.into_parts();
-    let get = match parts.method {
-        Method::GET | Method::HEAD => true,
-        Method::POST => false,
-        _ => return Err(Early::not_allowed("GET, POST", "Use POST, or GET for queries.")),
-    };
+    let get = is_get(&parts)?;
     let Some(media) = media else {
         let message = "Accept application/json or application/graphql-response+json.";
         return Err(Early::invalid(StatusCode::NOT_ACCEPTABLE, message));
     };
-    if !get && !negotiate::is_json(&parts.headers) {
-        let message = "The body must be sent as application/json, in UTF-8.";
-        return Err(Early::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, message));
-    }
+    check_type(&parts, get)?;
     let viewer =
         viewer(app, &parts.headers).await.map_err(|refusal| Early::from(answer::refusal_faults(refusal, id)))?;
-    let bad = |message: String| Early::invalid(StatusCode::BAD_REQUEST, message);
-    let params = if get {
-        from_query(parts.uri.query().unwrap_or_default()).map_err(bad)?
-    } else {
-        let bytes = read(app, &parts.headers, body).await?;
-        let value = serde_json::from_slice(&bytes).map_err(|fault| bad(format!("The body is not JSON: {fault}.")))?;
-        Params::from_json(value).map_err(bad)?
-    };
+    let params = params(app, &parts, body, get).await?;
 
     let mut plan = Plan::default();
-    let response = match operation::ready(app, &viewer, params, id) {
+    let response = match operation::ready(app, &viewer, &params, id) {
         Err(response) => *response,
         Ok(mut ready) => match ready.shape.as_ref().map(|shape| shape.ty) {
             Some(OperationType::Mutation | OperationType::Subscription) if get => {
                 return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
             }
             Some(OperationType::Subscription) => {
-                let message = "Subscriptions are served over the websocket at /graphql/ws.";
+                let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
                 let fault = Fault::new(ErrorCode::InvalidInput, message);
                 async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
             }
@@ -127,6 +119,35 @@ async fn answer_to<E: Executor>(
         _ => StatusCode::OK,
     };
     Ok(answer::write(status, media, id, &finished.wire()))
+}
+
+/// Whether the parameters stand in the URL.
+pub(super) fn is_get(parts: &Parts) -> Result<bool, Early> {
+    match parts.method {
+        Method::GET | Method::HEAD => Ok(true),
+        Method::POST => Ok(false),
+        _ => Err(Early::not_allowed("GET, POST", "Use POST, or GET for queries.")),
+    }
+}
+
+/// Refuses a body that is not labelled as JSON: a browser would send it across origins without asking.
+pub(super) fn check_type(parts: &Parts, get: bool) -> Result<(), Early> {
+    if get || negotiate::is_json(&parts.headers) {
+        return Ok(());
+    }
+    let message = "The body must be sent as application/json, in UTF-8.";
+    Err(Early::invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+}
+
+/// The parameters, from the URL or the body.
+pub(super) async fn params<E: Executor>(app: &App<E>, parts: &Parts, body: Body, get: bool) -> Result<Params, Early> {
+    let bad = |message: String| Early::invalid(StatusCode::BAD_REQUEST, message);
+    if get {
+        return from_query(parts.uri.query().unwrap_or_default()).map_err(bad);
+    }
+    let bytes = read(app, &parts.headers, body).await?;
+    let value = serde_json::from_slice(&bytes).map_err(|fault| bad(format!("The body is not JSON: {fault}.")))?;
+    Params::from_json(value).map_err(bad)
 }
 
 async fn viewer<E: Executor>(app: &App<E>, headers: &HeaderMap) -> Result<Viewer, Refusal> {

@@ -67,6 +67,25 @@ pub(super) struct Shape {
     pub(super) roots: usize,
     /// The variables that must be given, which the library finds out only on reaching a field.
     pub(super) required: Vec<Name>,
+    /// The argument `after` of the root field: a subscription that has one is to be resumed.
+    pub(super) after: After,
+}
+
+/// The argument `after` of an operation's one root field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum After {
+    /// There is none, or it is null.
+    #[default]
+    None,
+    /// It is this variable.
+    Variable {
+        /// Its name.
+        name: Name,
+        /// Whether it has a default.
+        default: bool,
+    },
+    /// It is written out, or the root field stands in a fragment.
+    Written,
 }
 
 /// Refuses a document whose brackets are nested too deep to be parsed. What stands in strings and comments does not
@@ -156,6 +175,7 @@ pub(super) fn check(
         introspects: schema,
         only_introspects: schema && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
         roots: operation.selection_set.node.items.len(),
+        after: after(operation),
         required: operation
             .variable_definitions
             .iter()
@@ -173,6 +193,21 @@ fn choose<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Option<
             all.values().next().map(|operation| &operation.node)
         }
         (DocumentOperations::Single(_), Some(_)) | (DocumentOperations::Multiple(_), None) => None,
+    }
+}
+
+fn after(operation: &OperationDefinition) -> After {
+    let [root] = operation.selection_set.node.items.as_slice() else { return After::None };
+    let Selection::Field(field) = &root.node else { return After::Written };
+    // The library does not export the type of a value that may be a variable; its text tells them apart.
+    match field.node.get_argument("after").map(|value| value.node.to_string()) {
+        None => After::None,
+        Some(text) if text == "null" => After::None,
+        Some(text) => text.strip_prefix('$').map_or(After::Written, |name| {
+            let definition = operation.variable_definitions.iter().find(|it| it.node.name.node.as_str() == name);
+            let default = definition.is_some_and(|it| it.node.default_value.is_some());
+            After::Variable { name: Name::new(name), default }
+        }),
     }
 }
 

@@ -9,16 +9,19 @@ pub mod auth;
 mod graphql;
 mod guard;
 mod health;
+mod live;
 mod negotiate;
 mod nulls;
 mod operation;
 mod playground;
 mod server;
+mod sse;
 mod websocket;
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::{Executor, Request};
 use async_trait::async_trait;
@@ -29,6 +32,7 @@ use futures_util::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::auth::{AuthError, Authenticator, Identity, NewToken, mint};
+pub use self::live::Live;
 pub use self::nulls::Nulls;
 pub use self::server::{Sockets, serve};
 use crate::config::Config;
@@ -64,6 +68,8 @@ pub struct App<E> {
     /// Which fields may be null, read from the schema's description once. Without it a failed field is null whatever
     /// its type.
     pub nulls: Option<Arc<Nulls>>,
+    /// Shares executions of subscriptions. Without it each subscriber has its own.
+    pub live: Option<Arc<Live>>,
     /// Verifies tokens.
     pub auth: Arc<Authenticator>,
     /// Makes members of identities.
@@ -79,6 +85,9 @@ pub struct App<E> {
     /// The open websockets; give [`serve`] a clone.
     pub sockets: Sockets,
 }
+
+/// The shortest wait before a token's end is looked at again: a clock that stands still must not make a busy loop.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(10);
 
 /// Why a caller was not let in.
 enum Refusal {
@@ -96,6 +105,19 @@ impl<E> App<E> {
         let member = self.sign_in.sign_in(identity).await.map_err(Refusal::SignIn)?;
         Ok((member, expires_at))
     }
+
+    /// Comes back when a token has ended.
+    async fn expiry(&self, at: chrono::DateTime<chrono::Utc>) {
+        loop {
+            let left = (at - self.clock.now()).to_std().unwrap_or_default();
+            if left.is_zero() {
+                return;
+            }
+            // Looked at again now and then: the clock may be set, and a test moves it.
+            tokio::time::sleep(left.clamp(SHORTEST_SLEEP, self.config.limits.ws_ping_interval.max(SHORTEST_SLEEP)))
+                .await;
+        }
+    }
 }
 
 impl<E> fmt::Debug for App<E> {
@@ -104,11 +126,12 @@ impl<E> fmt::Debug for App<E> {
     }
 }
 
-/// The routes: `/graphql`, `/graphql/ws`, `/livez`, `/readyz`, and the playground at `/`.
+/// The routes: `/graphql`, `/graphql/stream`, `/graphql/ws`, `/livez`, `/readyz`, and the playground at `/`.
 pub fn router<E: Executor>(app: App<E>) -> Router {
     let app = Arc::new(app);
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle::<E>))
+        .route("/graphql/stream", any(sse::handle::<E>))
         .route("/graphql/ws", get(websocket::upgrade::<E>))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready::<E>));

@@ -56,6 +56,27 @@ pub(super) fn accepted(headers: &HeaderMap) -> Option<Media> {
     if any { best.map(|(media, ..)| media) } else { Some(Media::Json) }
 }
 
+/// Whether the caller takes an event stream.
+pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
+    let mut ranges = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|range| !range.is_empty())
+        .peekable();
+    ranges.peek().is_none()
+        || ranges.any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let refused = parts
+                .filter_map(|it| it.split_once('='))
+                .any(|(key, value)| key.trim().eq_ignore_ascii_case("q") && per_mille(value.trim()) == 0);
+            matches!(name.as_str(), "text/event-stream" | "text/*" | "*/*") && !refused
+        })
+}
+
 /// A quality such as `0.8` in thousandths; what can't be read counts as 1.
 fn per_mille(text: &str) -> u16 {
     let quality: f32 = text.parse().unwrap_or(1.0);

@@ -2,11 +2,13 @@
 //! execution under a time limit, with panics caught.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::OperationType;
 use async_graphql::{Executor, Request, Response, ServerError, Variables};
 use futures_util::FutureExt;
+use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 
 use super::answer::{self, RequestId};
@@ -14,15 +16,15 @@ use super::guard::{self, Shape};
 use super::nulls::Plan;
 use super::{App, Viewer, internal};
 use crate::error::{ErrorCode, Fault};
-use crate::feed::Started;
+use crate::feed::Course;
 
 /// The parameters of an operation, by the GraphQL-over-HTTP specification; others are ignored.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Params {
-    query: String,
-    operation_name: Option<String>,
-    variables: Map<String, Value>,
-    extensions: Map<String, Value>,
+    pub(super) query: String,
+    pub(super) operation_name: Option<String>,
+    pub(super) variables: Map<String, Value>,
+    pub(super) extensions: Map<String, Value>,
 }
 
 impl Params {
@@ -68,13 +70,13 @@ pub(super) struct Ready<E> {
 pub(super) fn ready<E: Executor>(
     app: &App<E>,
     viewer: &Viewer,
-    params: Params,
+    params: &Params,
     id: RequestId,
 ) -> Result<Ready<E>, Box<Response>> {
     let refuse = |fault: &Fault| Box::new(Response::from_errors(vec![answer::server_error(fault, id)]));
     let max_fields = app.config.limits.max_fields;
     guard::check_text(&params.query).map_err(|oversize| refuse(&answer::oversize_fault(&oversize, max_fields)))?;
-    let mut request = Request::new(params.query);
+    let mut request = Request::new(params.query.clone());
     let document = match request.parsed_query() {
         Ok(document) => document,
         Err(error) => return Err(Box::new(Response::from_errors(vec![error]))),
@@ -101,13 +103,13 @@ pub(super) fn ready<E: Executor>(
     }
     let plan =
         Plan { nulls: app.nulls.clone(), query: request.query.clone(), operation_name: params.operation_name.clone() };
-    request.operation_name = params.operation_name;
-    request.variables = Variables::from_json(Value::Object(params.variables));
+    request.operation_name.clone_from(&params.operation_name);
+    request.variables = Variables::from_json(Value::Object(params.variables.clone()));
     request.extensions = async_graphql::Extensions(
         params
             .extensions
-            .into_iter()
-            .filter_map(|(name, value)| Some((name, async_graphql::Value::from_json(value).ok()?)))
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), async_graphql::Value::from_json(value.clone()).ok()?)))
             .collect(),
     );
     let request = (app.prepare)(viewer, request);
@@ -139,8 +141,8 @@ impl Broken {
 }
 
 impl<E: Executor> Ready<E> {
-    pub(super) fn is_subscription(&self) -> bool {
-        self.shape.as_ref().is_some_and(|shape| shape.ty == OperationType::Subscription)
+    pub(super) fn is(&self, ty: OperationType) -> bool {
+        self.shape.as_ref().is_some_and(|shape| shape.ty == ty)
     }
 
     /// Executes a query or a mutation.
@@ -159,8 +161,8 @@ impl<E: Executor> Ready<E> {
         }
     }
 
-    /// Starts a subscription; its resolver tells when its start is fixed.
-    pub(super) fn stream(self, started: Started) -> futures_util::stream::BoxStream<'static, Response> {
-        self.executor.execute_stream(self.request.data(started), None)
+    /// Executes a subscription; its resolver tells the course how it goes.
+    pub(super) fn stream(self, course: Arc<Course>) -> BoxStream<'static, Response> {
+        self.executor.execute_stream(self.request.data(course), None)
     }
 }

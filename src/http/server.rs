@@ -1,8 +1,10 @@
 //! Listens: one task a connection, with a limit on how long a client may take with its headers, and an end that waits
 //! for requests and says good-bye to websockets.
 
+use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -12,41 +14,111 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
+use crate::domain::id::MemberId;
+
 /// How long a client may take to send a request's headers, and how long an unused connection is kept.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long the end waits for what is running.
+/// How long the end waits for requests, and again for what they leave behind.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after a failed accept, such as for want of file handles.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The open websockets, so that the end of the server can close them and wait for them.
+/// What is open: requests, and the websockets and event streams that outlive theirs. The end of the server waits for the
+/// former before it closes the latter.
 #[derive(Clone, Debug)]
-pub struct Sockets(Arc<watch::Sender<bool>>);
+pub struct Sockets(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    closing: AtomicBool,
+    requests: watch::Sender<()>,
+    /// Says when to close.
+    streams: watch::Sender<bool>,
+    /// How many each member has.
+    seats: Mutex<HashMap<MemberId, usize>>,
+}
 
 impl Sockets {
     /// None yet.
     pub fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(false)))
+        Self(Arc::new(Open {
+            closing: AtomicBool::new(false),
+            requests: watch::Sender::new(()),
+            streams: watch::Sender::new(false),
+            seats: Mutex::default(),
+        }))
     }
 
-    /// Enters a websocket: it lives as long as what is returned, which tells when the server ends.
-    pub(super) fn enter(&self) -> watch::Receiver<bool> {
-        self.0.subscribe()
+    /// Enters a request: it lasts as long as what is returned.
+    pub(super) fn request(&self) -> watch::Receiver<()> {
+        self.0.requests.subscribe()
     }
 
-    /// Whether the server is ending.
+    /// Enters a websocket or an event stream: it lives as long as what is returned, which tells when to close.
+    pub(super) fn enter(&self) -> Ending {
+        Ending(self.0.streams.subscribe())
+    }
+
+    /// A place for one more websocket or event stream of a member; none where it has as many as it may.
+    pub(super) fn seat(&self, member: MemberId, max: usize) -> Option<Seat> {
+        let mut seats = self.seats();
+        let taken = seats.entry(member).or_default();
+        // The entry stays where another one keeps it; one that is new has room.
+        if *taken >= max {
+            return None;
+        }
+        *taken += 1;
+        Some(Seat { sockets: self.clone(), member })
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<MemberId, usize>> {
+        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the server is ending: nothing new is let in.
     pub(super) fn closing(&self) -> bool {
-        *self.0.borrow()
+        self.0.closing.load(Ordering::Acquire)
     }
 
-    /// How many websockets are open.
+    /// How many websockets and event streams are open.
     pub fn count(&self) -> usize {
-        self.0.receiver_count()
+        self.0.streams.receiver_count()
     }
 
     async fn close(&self) {
-        self.0.send_replace(true);
-        self.0.closed().await;
+        self.0.streams.send_replace(true);
+        self.0.streams.closed().await;
+    }
+}
+
+/// Tells a websocket or an event stream when to close; it counts as open until this is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct Ending(watch::Receiver<bool>);
+
+impl Ending {
+    /// Comes back when it is time to close.
+    pub(super) async fn wait(&mut self) {
+        // A sender that is gone is an end too.
+        let _ = self.0.wait_for(|ending| *ending).await;
+    }
+}
+
+/// A member's place for a websocket or an event stream; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    sockets: Sockets,
+    member: MemberId,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut seats = self.sockets.seats();
+        if let Some(taken) = seats.get_mut(&self.member) {
+            *taken -= 1;
+            if *taken == 0 {
+                seats.remove(&self.member);
+            }
+        }
     }
 }
 
@@ -56,7 +128,8 @@ impl Default for Sockets {
     }
 }
 
-/// Serves until `shutdown` comes, then lets requests finish and closes websockets with 1001, for 10 seconds at most.
+/// Serves until `shutdown` comes. Then it lets requests finish, for 10 seconds at most, brings what has happened to the
+/// subscribers and closes websockets with 1001, for 10 seconds at most.
 ///
 /// # Errors
 /// None at present: a connection that can't be accepted is logged and the next one is waited for.
@@ -83,7 +156,12 @@ pub async fn serve(
         }
     }
     drop(listener);
+    sockets.0.closing.store(true, Ordering::Release);
     ending.send_replace(());
+    // What they write is still brought to the subscribers.
+    if tokio::time::timeout(DRAIN_TIMEOUT, sockets.0.requests.closed()).await.is_err() {
+        tracing::warn!(requests = sockets.0.requests.receiver_count(), "requests take too long to be waited for");
+    }
     let drained = async { tokio::join!(ending.closed(), sockets.close()) };
     if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
         tracing::warn!(connections = ending.receiver_count(), sockets = sockets.count(), "connections were cut off");

@@ -1,6 +1,6 @@
 //! The company's log, read.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Duration, Utc};
 
 use super::{Service, cursor};
 use crate::{
@@ -10,7 +10,7 @@ use crate::{
         id::{CompanyId, EventId, LeadId, MemberId},
         page::{Page, PageRequest},
     },
-    error::Result,
+    error::{ErrorCode, Fault, Result},
     store::{
         self,
         log::{EventFilter, LogWindow},
@@ -61,11 +61,52 @@ impl Service {
         store::log::event(self.db().read(), Scope::of(member), id).await
     }
 
-    /// Entries of a company's log above a position, in their order. For the feed.
-    pub async fn log_above(&self, company: CompanyId, position: i64, limit: u64) -> Result<Vec<Event>> {
-        let window = LogWindow { limit, above: Some(position), below: None, descending: false, last: false };
-        let scope = Scope::system(company);
-        Ok(store::log::events(self.db().read(), scope, &EventFilter::default(), window).await?.items)
+    /// Entries of a company's log, or those of them about one lead, after a position and up to another, in their order;
+    /// at most `limit`. For the feed.
+    pub async fn log_after(
+        &self,
+        company: CompanyId,
+        lead: Option<LeadId>,
+        position: i64,
+        up_to: i64,
+        limit: u64,
+    ) -> Result<Vec<Event>> {
+        let below = up_to.checked_add(1);
+        let window = LogWindow { limit, above: Some(position), below, descending: false, last: false };
+        let filter = EventFilter { lead, ..EventFilter::default() };
+        Ok(store::log::events(self.db().read(), Scope::system(company), &filter, window).await?.items)
+    }
+
+    /// Whether the company's part in the lead is over: nothing about it will come to the company any more, unless the
+    /// lead comes anew. For the feed.
+    pub async fn is_over(&self, company: CompanyId, lead: LeadId) -> Result<bool> {
+        let lead = store::lead::find(self.db().read(), Scope::system(company), lead).await?;
+        Ok(lead.is_none_or(|lead| lead.ended_at.is_some()))
+    }
+
+    /// Refuses to go on after a position where what comes next lies farther back than the retention.
+    ///
+    /// # Errors
+    /// `CURSOR_EXPIRED`, with the cursor after which the retention begins.
+    pub async fn refuse_older(&self, company: CompanyId, position: i64, retention: Duration) -> Result<()> {
+        let limit = self.now() - retention;
+        let next = self.log_after(company, None, position, i64::MAX, 1).await?;
+        if next.first().is_none_or(|event| event.at >= limit) {
+            return Ok(());
+        }
+        let start = store::log::last_before(self.db().read(), Scope::system(company), limit).await?;
+        let start = self.cursors().text(&cursor::log(company, start));
+        Err(Fault::new(
+            ErrorCode::CursorExpired,
+            format!(
+                "What comes after this cursor lies more than {} days back. Read it with the query `activity`, and \
+                 subscribe after the cursor in `extensions.startAfter`.",
+                retention.num_days()
+            ),
+        )
+        .at("after")
+        .start_after(start)
+        .into())
     }
 
     /// The last positions of companies' logs. For the feed.
@@ -81,9 +122,7 @@ impl Service {
             Err(comment) => {
                 let scope = Scope::of(member);
                 let found = store::log::position_of(self.db().read(), scope, lead, comment, "COMMENT_ADDED").await?;
-                found.ok_or_else(|| {
-                    crate::error::Fault::invalid("after", "This cursor is not of a comment of this lead.").into()
-                })
+                found.ok_or_else(|| Fault::invalid("after", "This cursor is not of a comment of this lead.").into())
             }
         }
     }

@@ -220,6 +220,21 @@ pub async fn position_of(
     Ok(found)
 }
 
+/// The last position of the company's log whose event happened before that time; 0 where there is none.
+pub async fn last_before(db: &impl ConnectionTrait, scope: Scope, time: DateTime<Utc>) -> Result<i64> {
+    let found = event::Entity::find()
+        .filter(scope.events())
+        .filter(event::Column::At.lt(time))
+        .order_by_desc(event::Column::At)
+        .order_by_desc(event::Column::Position)
+        .select_only()
+        .column(event::Column::Position)
+        .into_tuple::<i64>()
+        .one(db)
+        .await?;
+    Ok(found.unwrap_or(0))
+}
+
 /// The last position of each of these companies' logs.
 pub async fn heads(db: &impl ConnectionTrait, companies: &[CompanyId]) -> Result<Vec<(CompanyId, i64)>> {
     let rows = company_feed::Entity::find()

@@ -670,7 +670,9 @@ on_both_databases! {
         let marker = earlier.mutate("createLead", input, "lead { id }");
         everything.nothing_until(marker, |data| data["activity"]["__typename"] == "LeadCreated").await;
         // What was for these would have come no later than the marker.
-        for subscription in own {
+        for mut subscription in own {
+            let event = subscription.event_within(std::time::Duration::from_secs(20)).await;
+            assert!(matches!(&event, Event::Message(message) if message["type"] == "complete"), "{event:?}");
             assert!(subscription.is_silent(), "the earlier receiver was told of what it is no party to any more");
         }
     }

@@ -62,8 +62,14 @@ on_both_databases! {
         let client = Client::new(server.addr, Some(&token));
         tell("UNAVAILABLE", &client.query("{ viewer { id } }", json!({})).await);
         server.shutdown().await;
+        let newest = vendor.query("{ activity(last: 1) { edges { cursor } } }", json!({})).await.ok();
+        let variables = json!({ "after": newest.at("/activity/edges/0/cursor") });
         world.clock.advance(TimeDelta::days(7));
         tell("LEAD_EXPIRED", &partner.mutate("acceptLead", json!({ "leadId": pending }), "__typename").await);
+        world.clock.advance(TimeDelta::days(90));
+        let mut socket = vendor.socket().await;
+        let late = "subscription($after: String) { activity(after: $after) { id } }";
+        tell("CURSOR_EXPIRED", &socket.subscribe(late, variables).await.refusal().await);
 
         told.insert("INTERNAL".to_owned());
         let sdl = cosell::graphql::sdl();

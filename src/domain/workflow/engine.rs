@@ -954,7 +954,10 @@ impl From<Refusal> for Error {
                     Asked::Stage(to) => (format!("No action leads to {to}"), None),
                 };
                 let message = format!("{what} at the stage {}. {}", stage.name, instead(&possible));
-                Fault { action, ..Fault::new(ErrorCode::InvalidTransition, message).stage(stage.key) }
+                Fault {
+                    action: action.map(Into::into),
+                    ..Fault::new(ErrorCode::InvalidTransition, message).stage(stage.key)
+                }
             }
             Refusal::NotDue { action, stage } => {
                 Fault::new(ErrorCode::InvalidTransition, "The time limit has not passed.").action(action).stage(stage)

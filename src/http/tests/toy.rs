@@ -131,8 +131,8 @@ impl Drop for Open {
 
 /// As every resolver of a subscription does once its start is fixed.
 fn started(ctx: &Context<'_>) {
-    if let Some(started) = ctx.data_opt::<crate::feed::Started>() {
-        started.tell();
+    if let Some(course) = ctx.data_opt::<Arc<crate::feed::Course>>() {
+        course.deal(0);
     }
 }
 
@@ -215,6 +215,7 @@ impl Server {
             introspection: Some(Schema::build(Query, Mutation, Feed).limit_depth(20).finish()),
             nulls: Some(Arc::new(Nulls::from_sdl(&schema.sdl()).unwrap())),
             schema,
+            live: None,
             auth: Arc::new(Authenticator::new(&config, clock.clone()).unwrap()),
             sign_in: Arc::new(Book),
             config: Arc::new(config.clone()),

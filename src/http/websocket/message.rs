@@ -5,7 +5,6 @@ use axum::extract::ws::Message;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::http::answer::Wire;
 use crate::http::operation::Params;
 
 /// The longest id of an operation, in bytes.
@@ -61,14 +60,12 @@ impl Incoming {
     }
 }
 
-/// What the server sends.
+/// What the server sends; results are written by the carrier.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Outgoing<'a> {
     /// The session is open.
     ConnectionAck,
-    /// One result of an operation.
-    Next { id: &'a str, payload: Wire<'a> },
     /// The operation was not executed. It is over.
     Error { id: &'a str, payload: &'a [ServerError] },
     /// The operation is over.

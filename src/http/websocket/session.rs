@@ -1,35 +1,37 @@
 //! One socket from its first message to its last.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_graphql::{Executor, ServerError};
+use async_graphql::Executor;
 use axum::extract::ws::{Message, WebSocket};
 use chrono::{DateTime, Utc};
+use futures_util::StreamExt;
 use futures_util::stream::SplitStream;
-use futures_util::{FutureExt, StreamExt};
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tracing::Instrument;
 
 use super::message::{Incoming, Outgoing};
 use super::{Close, writer};
+use crate::domain::actor::Member;
 use crate::error::{ErrorCode, Fault};
-use crate::feed::Started;
 use crate::http::answer::{self, RequestId};
 use crate::http::auth::{AuthError, strip_bearer};
-use crate::http::nulls::Plan;
-use crate::http::operation::{self, Broken, Params};
+use crate::http::live::{self, Carrier, Over};
+use crate::http::operation::{self, Params};
+use crate::http::server::{Ending, Seat};
 use crate::http::{App, Refusal, Viewer};
 
 /// Messages that wait for the writer. Small: operations wait instead, and hold what they have not yet made.
 const QUEUE: usize = 16;
 /// How long a client may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// How long the end of the server waits for a socket's operations.
+const WIND_UP: Duration = Duration::from_secs(8);
 /// How long the next message waits for a subscription to fix its start.
 const START: Duration = Duration::from_secs(1);
 /// The longest sleep towards a token's end; it is looked at again then.
@@ -48,12 +50,7 @@ impl From<Close> for End {
 }
 
 /// Serves a socket to its end.
-pub(super) async fn run<E: Executor>(
-    app: Arc<App<E>>,
-    socket: WebSocket,
-    spoken: bool,
-    mut ending: watch::Receiver<bool>,
-) {
+pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken: bool, ending: Ending) {
     let (sink, mut stream) = socket.split();
     let (out, queue) = mpsc::channel(QUEUE);
     let (close, closing) = oneshot::channel();
@@ -61,9 +58,9 @@ pub(super) async fn run<E: Executor>(
     // The writer ends with its queue: that stays open until the writer has been told how to close.
     let open = out.clone();
     let end = if spoken {
-        let mut session = Session { app, out, running: Running::default(), tasks: JoinSet::new() };
+        let mut session = Session { app, out, running: Running::default(), tasks: JoinSet::new(), ending, seat: None };
         // Operations end here with the session.
-        session.serve(&mut stream, &mut ending).await
+        session.serve(&mut stream).await
     } else {
         drop(out);
         End::Close(Close::new(4406, "Subprotocol not acceptable: graphql-transport-ws is spoken here"))
@@ -86,29 +83,30 @@ struct Session<E> {
     app: Arc<App<E>>,
     out: mpsc::Sender<Message>,
     running: Running,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Option<Close>>,
+    ending: Ending,
+    /// Its place among the member's websockets.
+    seat: Option<Seat>,
 }
 
 impl<E: Executor> Session<E> {
-    async fn serve(&mut self, stream: &mut SplitStream<WebSocket>, ending: &mut watch::Receiver<bool>) -> End {
-        match self.opened(stream, ending).await {
-            Ok((viewer, expires_at)) => self.operate(stream, ending, viewer, expires_at).await,
+    async fn serve(&mut self, stream: &mut SplitStream<WebSocket>) -> End {
+        // What the sign-in holds is given back before the socket lives on.
+        match Box::pin(self.opened(stream)).await {
+            Ok((viewer, expires_at)) => self.operate(stream, viewer, expires_at).await,
             Err(end) => end,
         }
     }
 
     /// Waits for `connection_init` and answers it.
-    async fn opened(
-        &mut self,
-        stream: &mut SplitStream<WebSocket>,
-        ending: &mut watch::Receiver<bool>,
-    ) -> Result<(Viewer, DateTime<Utc>), End> {
+    async fn opened(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(Viewer, DateTime<Utc>), End> {
+        let mut ending = self.ending.clone();
         let deadline = sleep(self.app.config.limits.ws_init_timeout);
         let mut deadline = std::pin::pin!(deadline);
         let late = || End::from(Close::new(4408, "Connection initialisation timeout"));
         loop {
             let message = tokio::select! {
-                _ = ending.wait_for(|ending| *ending) => return Err(shutting_down()),
+                () = ending.wait() => return Err(shutting_down()),
                 () = &mut deadline => return Err(late()),
                 message = next(stream) => message?,
             };
@@ -117,25 +115,25 @@ impl<E: Executor> Session<E> {
                 Some(Incoming::Ping(payload)) => self.send(&Outgoing::Pong { payload }).await?,
                 Some(Incoming::Subscribe(..)) => return Err(Close::new(4401, "Unauthorized").into()),
                 Some(Incoming::Init(payload)) => {
-                    let member = tokio::select! {
-                        _ = ending.wait_for(|ending| *ending) => return Err(shutting_down()),
+                    let (member, expires_at) = tokio::select! {
+                        () = ending.wait() => return Err(shutting_down()),
                         () = &mut deadline => return Err(late()),
                         member = sign_in(&self.app, &payload) => member?,
                     };
+                    let max = self.app.config.limits.ws_max_sockets;
+                    let seat = self.app.sockets.seat(member.id, max);
+                    self.seat = Some(seat.ok_or_else(|| {
+                        Close::new(4429, format!("Too many websockets: a member may have {max} open at a time"))
+                    })?);
                     self.send(&Outgoing::ConnectionAck).await?;
-                    return Ok(member);
+                    return Ok((Viewer::Member(member), expires_at));
                 }
             }
         }
     }
 
-    async fn operate(
-        &mut self,
-        stream: &mut SplitStream<WebSocket>,
-        ending: &mut watch::Receiver<bool>,
-        viewer: Viewer,
-        expires_at: DateTime<Utc>,
-    ) -> End {
+    async fn operate(&mut self, stream: &mut SplitStream<WebSocket>, viewer: Viewer, expires_at: DateTime<Utc>) -> End {
+        let mut ending = self.ending.clone();
         let viewer = Arc::new(viewer);
         let every = self.app.config.limits.ws_ping_interval;
         let mut pings = interval(every);
@@ -149,7 +147,10 @@ impl<E: Executor> Session<E> {
                 return Close::new(4403, "Forbidden: token expired").into();
             }
             let message = tokio::select! {
-                _ = ending.wait_for(|ending| *ending) => return shutting_down(),
+                () = ending.wait() => {
+                    self.wind_up().await;
+                    return shutting_down();
+                }
                 () = &mut expiry => {
                     expiry.as_mut().reset(Instant::now() + self.until(expires_at));
                     continue;
@@ -163,7 +164,10 @@ impl<E: Executor> Session<E> {
                     continue;
                 }
                 () = self.out.closed() => return End::Gone,
-                Some(_) = self.tasks.join_next() => continue,
+                Some(over) = self.tasks.join_next() => match over {
+                    Ok(Some(close)) => return close.into(),
+                    Ok(None) | Err(_) => continue,
+                },
                 message = next(stream) => match message {
                     Ok(message) => message,
                     Err(end) => return end,
@@ -186,9 +190,15 @@ impl<E: Executor> Session<E> {
         }
     }
 
+    /// Waits for what runs: queries and mutations to their end, subscriptions until they have brought what happened
+    /// before the server's end.
+    async fn wind_up(&mut self) {
+        let _ = timeout(WIND_UP, async { while self.tasks.join_next().await.is_some() {} }).await;
+    }
+
     async fn start(&mut self, id: String, params: Params, viewer: &Arc<Viewer>) -> Result<(), End> {
         let max = self.app.config.limits.ws_max_operations;
-        let (started, begun) = Started::channel();
+        let (started, begun) = oneshot::channel();
         let full = {
             let mut running = self.running.lock();
             if running.by_id.contains_key(&id) {
@@ -198,8 +208,13 @@ impl<E: Executor> Session<E> {
             if !full {
                 running.count += 1;
                 let ticket = Ticket { running: self.running.clone(), id: id.clone(), number: running.count };
-                let operation =
-                    Operation { app: self.app.clone(), viewer: viewer.clone(), out: self.out.clone(), ticket };
+                let operation = Operation {
+                    app: self.app.clone(),
+                    viewer: viewer.clone(),
+                    out: self.out.clone(),
+                    ending: self.ending.clone(),
+                    ticket,
+                };
                 let request_id = RequestId::new();
                 let span = tracing::info_span!("operation", request_id = %request_id);
                 // Its end needs the lock that is held here, so that it can't be over before it is entered.
@@ -262,7 +277,7 @@ async fn next(stream: &mut SplitStream<WebSocket>) -> Result<Option<Incoming>, E
 }
 
 /// The member of the token in `connection_init`'s payload.
-async fn sign_in<E: Executor>(app: &App<E>, payload: &Map<String, Value>) -> Result<(Viewer, DateTime<Utc>), Close> {
+async fn sign_in<E: Executor>(app: &App<E>, payload: &Map<String, Value>) -> Result<(Member, DateTime<Utc>), Close> {
     let header = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization")).map(|(_, value)| value);
     let token = match (header, payload.get("token")) {
         (Some(Value::String(header)), _) => strip_bearer(header),
@@ -273,7 +288,7 @@ async fn sign_in<E: Executor>(app: &App<E>, payload: &Map<String, Value>) -> Res
         Ok(token) => app.member(token).await,
         Err(error) => Err(Refusal::Token(error)),
     };
-    member.map(|(member, expires_at)| (Viewer::Member(member), expires_at)).map_err(|refusal| {
+    member.map_err(|refusal| {
         let faults = answer::refusal_faults(refusal, RequestId::new());
         let (code, message) = faults.first().map_or((ErrorCode::Internal, ""), |it| (it.code, it.message.as_str()));
         match code {
@@ -324,87 +339,66 @@ impl Ticket {
     }
 }
 
-/// How an operation ends.
-enum Over {
-    /// With `complete`.
-    Complete,
-    /// With `error`.
-    Error(Vec<ServerError>),
-    /// The socket is gone.
-    Gone,
-}
-
 struct Operation<E> {
     app: Arc<App<E>>,
     viewer: Arc<Viewer>,
     out: mpsc::Sender<Message>,
+    ending: Ending,
     ticket: Ticket,
 }
 
 impl<E: Executor> Operation<E> {
-    async fn run(self, params: Params, id: RequestId, started: Started) {
-        let over = match AssertUnwindSafe(self.execute(params, id, started)).catch_unwind().await {
-            Ok(over) => over,
-            Err(cause) => {
-                tracing::error!(request_id = %id, cause = answer::panic_text(cause.as_ref()), "a resolver panicked");
-                Over::Error(vec![Broken::Panicked.error(id)])
-            }
-        };
+    /// Runs it to its end; something where the socket has to be closed with it.
+    async fn run(self, params: Params, id: RequestId, started: oneshot::Sender<()>) -> Option<Close> {
+        let over = self.execute(params, id, started).await;
         self.ticket.free();
         let name = &self.ticket.id;
         let last = match &over {
             Over::Complete => Outgoing::Complete { id: name },
-            Over::Error(errors) => Outgoing::Error { id: name, payload: errors },
-            Over::Gone => return,
+            Over::Refused(errors) => Outgoing::Error { id: name, payload: errors },
+            Over::PartnershipEnded => return Some(Close::forbidden("the partnership has ended")),
+            Over::Ending | Over::Gone => return None,
         };
         if let Some(frame) = last.frame() {
             let _ = self.out.send(frame).await;
         }
+        None
     }
 
-    async fn execute(&self, params: Params, id: RequestId, started: Started) -> Over {
-        let mut ready = match operation::ready(&self.app, &self.viewer, params, id) {
+    async fn execute(&self, params: Params, id: RequestId, started: oneshot::Sender<()>) -> Over {
+        let ready = match operation::ready(&self.app, &self.viewer, &params, id) {
             Ok(ready) => ready,
-            Err(response) => return Over::Error(answer::finish(*response, &Plan::default(), id).errors().to_vec()),
+            Err(response) => return live::refused(*response, id),
         };
-        let plan = std::mem::take(&mut ready.plan);
-        if !ready.is_subscription() {
-            // Nobody need wait for a query or a mutation.
-            drop(started);
-            return match ready.execute(self.app.config.limits.request_timeout, id).await {
-                Err(broken) => Over::Error(vec![broken.error(id)]),
-                Ok(response) => {
-                    let finished = answer::finish(response, &plan, id);
-                    if finished.request_error {
-                        return Over::Error(finished.errors().to_vec());
-                    }
-                    self.send(&finished).await.unwrap_or(Over::Complete)
-                }
-            };
-        }
-        let mut stream = ready.stream(started);
-        let mut first = true;
-        while let Some(response) = stream.next().await {
-            let finished = answer::finish(response, &plan, id);
-            if finished.request_error {
-                return Over::Error(finished.errors().to_vec());
-            }
-            // A resolver that refuses to subscribe gives one response without data and ends: the client is told that
-            // the operation was not executed, not that an event went wrong.
-            if first && finished.failed() && matches!(stream.next().now_or_never(), Some(None)) {
-                return Over::Error(finished.errors().to_vec());
-            }
-            first = false;
-            if let Some(over) = self.send(&finished).await {
-                return over;
-            }
-        }
-        Over::Complete
+        let mut carrier = ToSocket { out: &self.out, head: next_head(&self.ticket.id), started: Some(started) };
+        live::carry(&self.app, &self.viewer, params, ready, id, self.ending.clone(), &mut carrier).await
+    }
+}
+
+/// A message `next` up to its payload.
+fn next_head(id: &str) -> String {
+    format!(r#"{{"type":"next","id":{},"payload":"#, Value::from(id))
+}
+
+/// Brings a subscription's results to a socket.
+struct ToSocket<'a> {
+    out: &'a mpsc::Sender<Message>,
+    /// The message up to its payload.
+    head: String,
+    started: Option<oneshot::Sender<()>>,
+}
+
+impl Carrier for ToSocket<'_> {
+    fn started(&mut self) {
+        // The session may not wait any more.
+        let _ = self.started.take().map(|started| started.send(()));
     }
 
-    /// Sends one result; something when the socket is gone.
-    async fn send(&self, finished: &answer::Finished) -> Option<Over> {
-        let frame = Outgoing::Next { id: &self.ticket.id, payload: finished.wire() }.frame()?;
-        self.out.send(frame).await.err().map(|_| Over::Gone)
+    async fn bring(&mut self, payload: Arc<str>) -> bool {
+        let mut text = String::with_capacity(self.head.len() + payload.len() + 1);
+        text.push_str(&self.head);
+        text.push_str(&payload);
+        text.push('}');
+        self.out.send(Message::Text(text.into())).await.is_ok()
     }
 }

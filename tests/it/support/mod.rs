@@ -12,5 +12,6 @@ pub mod leads;
 pub mod postgres;
 pub mod rows;
 pub mod sqlite;
+pub mod sse;
 pub mod world;
 pub mod ws;

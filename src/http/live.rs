@@ -1,0 +1,509 @@
+//! Subscriptions: executed once for all who may see the same and ask the same, and carried to each of them from its own
+//! place in the log.
+//!
+//! Who may see the same: the members of one company with the same roles; where the document selects what depends on
+//! the member itself (`graphql::PERSONAL`), each member alone. What they share is a [`Channel`]: one execution that
+//! begins when the first of them comes and ends after the last, and whose results are encoded once. A subscriber that
+//! is behind, because it resumes after a cursor or because its client is slow, first reads the log by an execution of
+//! its own, up to where the log stands, and then goes on with the channel. Each result carries its position in the log,
+//! so that between the two nothing is lost and nothing comes twice.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use async_graphql::parser::types::OperationType;
+use async_graphql::{Executor, ServerError};
+use futures_util::{FutureExt, StreamExt};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tokio::sync::{broadcast, watch};
+use tokio::task::AbortHandle;
+use tracing::Instrument;
+
+use super::answer::{self, RequestId};
+use super::guard::After;
+use super::nulls::Plan;
+use super::operation::{self, Broken, Params, Ready};
+use super::server::Ending;
+use super::{App, Viewer};
+use crate::domain::actor::Member;
+use crate::domain::id::CompanyId;
+use crate::error::Error;
+use crate::feed::{Course, End, Feed, Start};
+
+/// How many results a subscriber may fall behind its channel before it reads the log.
+const BEHIND: usize = 64;
+/// How long the end of the server waits for a channel to bring what happened before it.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What brings a subscription's results to its client, or to all of them.
+pub(super) trait Carrier: Send {
+    /// The start is fixed: what happens from now on will come. May be said again after a catch-up.
+    fn started(&mut self);
+
+    /// Brings a result: the JSON of a GraphQL response. `false` when the client is gone.
+    fn bring(&mut self, payload: Arc<str>) -> impl Future<Output = bool> + Send;
+}
+
+/// How a subscription is over.
+#[derive(Clone, Debug)]
+pub(super) enum Over {
+    /// Nothing more will come.
+    Complete,
+    /// It was not executed, or could not go on.
+    Refused(Arc<[ServerError]>),
+    /// The partnership that it followed has ended.
+    PartnershipEnded,
+    /// The server ends; what happened before is brought.
+    Ending,
+    /// The client is gone.
+    Gone,
+}
+
+impl Over {
+    fn refused(errors: &[ServerError]) -> Self {
+        Self::Refused(errors.into())
+    }
+
+    fn failed(error: Error, id: RequestId) -> Self {
+        let faults = answer::refusal_faults(super::Refusal::SignIn(error), id);
+        Self::Refused(faults.iter().map(|fault| answer::server_error(fault, id)).collect())
+    }
+
+    fn of(course: &Course) -> Self {
+        match course.end() {
+            Some(End::PartnershipEnded) => Self::PartnershipEnded,
+            Some(End::LeadIsOver) | None => Self::Complete,
+        }
+    }
+}
+
+/// What identifies a channel: a digest of who may see it and what they ask.
+type Key = [u8; 32];
+
+/// The channels of a server.
+pub struct Live {
+    feed: Arc<Feed>,
+    personal: &'static [&'static str],
+    channels: Mutex<HashMap<Key, Weak<Channel>>>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("channels", &self.channels().len()).finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Channels over a feed; `personal` are the fields whose value depends on the member that asks.
+    pub fn new(feed: Arc<Feed>, personal: &'static [&'static str]) -> Arc<Self> {
+        Arc::new(Self { feed, personal, channels: Mutex::default() })
+    }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<Key, Weak<Channel>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn key(&self, member: &Member, params: &Params, resume: Option<&str>) -> Key {
+        let mut hash = Sha256::new();
+        let mut part = |bytes: &[u8]| {
+            // With its length, so that no two lists of parts read the same.
+            hash.update(bytes.len().to_be_bytes());
+            hash.update(bytes);
+        };
+        part(member.company.0.as_bytes());
+        let mut roles: Vec<_> = member.roles.iter().map(|role| role.as_str()).collect();
+        roles.sort_unstable();
+        part(roles.join(" ").as_bytes());
+        // A field's name stands in the text as it is: GraphQL has no other way to write it.
+        let personal = self.personal.iter().any(|name| params.query.contains(name));
+        part(if personal { member.id.0.as_bytes() } else { &[] });
+        part(params.query.as_bytes());
+        part(params.operation_name.as_deref().unwrap_or_default().as_bytes());
+        for (name, value) in params.variables.iter().filter(|(name, _)| resume != Some(name.as_str())) {
+            part(name.as_bytes());
+            part(value.to_string().as_bytes());
+        }
+        part(Value::Object(params.extensions.clone()).to_string().as_bytes());
+        hash.finalize().into()
+    }
+
+    /// The channel of that key, begun where there is none.
+    fn channel(
+        self: &Arc<Self>,
+        key: Key,
+        begin: impl FnOnce() -> Result<Channel, Over>,
+    ) -> Result<Arc<Channel>, Over> {
+        // Declared first, to be dropped last: a channel's end takes the lock that is held here.
+        let present;
+        let mut channels = self.channels();
+        present = channels.get(&key).and_then(Weak::upgrade);
+        // One that is over is followed by another: the lead may have come anew.
+        if let Some(channel) = present.as_ref().filter(|channel| !matches!(*channel.state.borrow(), State::Over(_))) {
+            return Ok(channel.clone());
+        }
+        let channel = Arc::new(begin()?);
+        channels.insert(key, Arc::downgrade(&channel));
+        Ok(channel)
+    }
+}
+
+/// One result of a channel.
+#[derive(Clone, Debug)]
+struct Delivery {
+    position: i64,
+    payload: Arc<str>,
+}
+
+/// How far a channel is.
+#[derive(Clone, Debug)]
+enum State {
+    Starting,
+    Live,
+    Over(Over),
+}
+
+/// One execution of a subscription, for all its subscribers. It ends with the last of them.
+struct Channel {
+    live: Arc<Live>,
+    key: Key,
+    /// To ask the same again, from another place.
+    params: Arc<Params>,
+    viewer: Arc<Viewer>,
+    results: broadcast::WeakSender<Delivery>,
+    state: watch::Receiver<State>,
+    course: Arc<Course>,
+    task: AbortHandle,
+}
+
+impl Channel {
+    /// What comes from now on; nothing where it is over.
+    fn join(&self) -> Option<broadcast::Receiver<Delivery>> {
+        self.results.upgrade().map(|results| results.subscribe())
+    }
+
+    /// How it is over; waits until it is.
+    async fn over(&self) -> Over {
+        let mut state = self.state.clone();
+        let over = state.wait_for(|state| matches!(state, State::Over(_))).await;
+        match over.as_deref() {
+            Ok(State::Over(over)) => over.clone(),
+            // The task is gone without a word: it was aborted with the server.
+            _ => Over::Ending,
+        }
+    }
+}
+
+impl Drop for Channel {
+    fn drop(&mut self) {
+        self.task.abort();
+        let mut channels = self.live.channels();
+        // Another one may have taken its place.
+        if channels.get(&self.key).is_some_and(|channel| channel.strong_count() == 0) {
+            channels.remove(&self.key);
+        }
+    }
+}
+
+/// Hands a channel's results to all who listen.
+struct ToAll {
+    course: Arc<Course>,
+    results: broadcast::Sender<Delivery>,
+    state: watch::Sender<State>,
+}
+
+impl Carrier for ToAll {
+    fn started(&mut self) {
+        self.state.send_replace(State::Live);
+    }
+
+    async fn bring(&mut self, payload: Arc<str>) -> bool {
+        // An error only says that nobody listens at this moment.
+        let _ = self.results.send(Delivery { position: self.course.position(), payload });
+        true
+    }
+}
+
+impl Channel {
+    /// Begins to execute what these ask, from now on.
+    fn begin<E: Executor>(
+        app: &Arc<App<E>>,
+        live: &Arc<Live>,
+        key: Key,
+        viewer: &Arc<Viewer>,
+        params: Params,
+    ) -> Result<Self, Over> {
+        let id = RequestId::new();
+        let params = Arc::new(params);
+        let ready = operation::ready(app, viewer, &params, id).map_err(|response| refused(*response, id))?;
+        let course = Arc::new(Course::new(Start::Now, None));
+        let (results, _) = broadcast::channel(BEHIND);
+        let (sender, state) = watch::channel(State::Starting);
+        let weak = results.downgrade();
+        let mut to_all = ToAll { course: course.clone(), results, state: sender };
+        let span = tracing::info_span!("channel", request_id = %id);
+        let executed = course.clone();
+        let task = async move {
+            let over = execute(ready, &executed, id, &mut to_all).await;
+            // Who listens gets the last results first, then hears that there are no more.
+            to_all.state.send_replace(State::Over(over));
+        };
+        let task = tokio::spawn(task.instrument(span)).abort_handle();
+        Ok(Self { live: live.clone(), key, params, viewer: viewer.clone(), results: weak, state, course, task })
+    }
+}
+
+/// A response that was refused before anything was executed.
+pub(super) fn refused(response: async_graphql::Response, id: RequestId) -> Over {
+    Over::refused(answer::finish(response, &Plan::default(), id).errors())
+}
+
+/// Executes a subscription to its end.
+async fn execute<E: Executor>(
+    mut ready: Ready<E>,
+    course: &Arc<Course>,
+    id: RequestId,
+    carrier: &mut impl Carrier,
+) -> Over {
+    let execution = async {
+        let plan = std::mem::take(&mut ready.plan);
+        let mut stream = ready.stream(course.clone());
+        let mut started = std::pin::pin!(course.started().fuse());
+        let mut first = true;
+        loop {
+            let response = tokio::select! {
+                biased;
+                () = &mut started => {
+                    carrier.started();
+                    continue;
+                }
+                response = stream.next() => response,
+            };
+            let Some(response) = response else { return Over::of(course) };
+            let finished = answer::finish(response, &plan, id);
+            // A resolver that refuses to subscribe gives one response without data and ends: the client is told that
+            // the operation was not executed, not that an event went wrong.
+            let refused = first && finished.failed() && matches!(stream.next().now_or_never(), Some(None));
+            if finished.request_error || refused {
+                return Over::refused(finished.errors());
+            }
+            first = false;
+            if let Some(payload) = payload(&finished, id)
+                && !carrier.bring(payload).await
+            {
+                return Over::Gone;
+            }
+        }
+    };
+    AssertUnwindSafe(execution).catch_unwind().await.unwrap_or_else(|cause: Box<dyn Any + Send>| {
+        tracing::error!(request_id = %id, cause = answer::panic_text(cause.as_ref()), "a resolver panicked");
+        Over::refused(&[Broken::Panicked.error(id)])
+    })
+}
+
+/// Executes a query or a mutation.
+async fn once<E: Executor>(limit: Duration, mut ready: Ready<E>, id: RequestId, carrier: &mut impl Carrier) -> Over {
+    // Nobody need wait for it.
+    carrier.started();
+    let plan = std::mem::take(&mut ready.plan);
+    let finished = match ready.execute(limit, id).await {
+        Ok(response) => answer::finish(response, &plan, id),
+        Err(broken) => return Over::refused(&[broken.error(id)]),
+    };
+    if finished.request_error {
+        return Over::refused(finished.errors());
+    }
+    let Some(payload) = payload(&finished, id) else { return Over::Complete };
+    if carrier.bring(payload).await { Over::Complete } else { Over::Gone }
+}
+
+/// The JSON of a result; nothing when it can't be written, which is logged.
+fn payload(finished: &answer::Finished, id: RequestId) -> Option<Arc<str>> {
+    serde_json::to_string(&finished.wire())
+        .inspect_err(|cause| tracing::error!(request_id = %id, %cause, "a result can't be written"))
+        .ok()
+        .map(Into::into)
+}
+
+/// Carries an operation's results to one client: a subscription's until it is over or the server ends.
+pub(super) async fn carry<E: Executor>(
+    app: &Arc<App<E>>,
+    viewer: &Arc<Viewer>,
+    params: Params,
+    ready: Ready<E>,
+    id: RequestId,
+    mut ending: Ending,
+    carrier: &mut impl Carrier,
+) -> Over {
+    if !ready.is(OperationType::Subscription) {
+        return Box::pin(once(app.config.limits.request_timeout, ready, id, carrier)).await;
+    }
+    let (Some(live), Some(member)) = (&app.live, viewer.member()) else {
+        // Nobody's subscription is refused by its resolver, and a schema without a feed has nothing to share.
+        let course = Arc::default();
+        return until(&mut ending, Box::pin(execute(ready, &course, id, carrier))).await;
+    };
+    let after = ready.shape.as_ref().map(|shape| shape.after.clone()).unwrap_or_default();
+    let resume = match &after {
+        // Where it stands elsewhere too, it makes another question.
+        After::Variable { name, .. } if uses(&params.query, name) == 2 => Some(name.to_string()),
+        _ => None,
+    };
+    let given = match &after {
+        After::None => false,
+        After::Variable { name, default } => params.variables.get(name.as_str()).map_or(*default, |it| !it.is_null()),
+        After::Written => true,
+    };
+    let key = live.key(member, &params, resume.as_deref());
+    let channel = live.channel(key, || {
+        let mut params = params;
+        if let Some(name) = resume {
+            // All begin now; any text will do.
+            params.variables.insert(name, Value::from(""));
+        }
+        Channel::begin(app, live, key, viewer, params)
+    });
+    match channel {
+        Ok(channel) => {
+            let subscriber = Subscriber { app, channel, company: member.company, position: 0, id };
+            subscriber.serve(given.then_some(ready), ending, carrier).await
+        }
+        Err(over) => over,
+    }
+}
+
+/// How often a variable stands in a document; more, where its name stands in a text too.
+fn uses(query: &str, variable: &str) -> usize {
+    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    query
+        .split('$')
+        .skip(1)
+        .filter(|rest| {
+            let rest = rest.trim_start();
+            rest.strip_prefix(variable).is_some_and(|rest| !rest.starts_with(in_name))
+        })
+        .count()
+}
+
+/// Does something until the server ends.
+async fn until(ending: &mut Ending, work: impl Future<Output = Over>) -> Over {
+    tokio::select! {
+        over = work => over,
+        () = ending.wait() => Over::Ending,
+    }
+}
+
+/// One subscriber of a channel.
+struct Subscriber<'a, E> {
+    app: &'a Arc<App<E>>,
+    channel: Arc<Channel>,
+    company: CompanyId,
+    /// Up to where it has got everything.
+    position: i64,
+    id: RequestId,
+}
+
+impl<E: Executor> Subscriber<'_, E> {
+    async fn serve(mut self, resumed: Option<Ready<E>>, mut ending: Ending, carrier: &mut impl Carrier) -> Over {
+        // Joined before the log's end is read: what happens after that comes through the channel.
+        let mut results = self.channel.join();
+        let begun =
+            self.channel.state.clone().wait_for(|state| !matches!(state, State::Starting)).await.map(|it| it.clone());
+        if let Ok(State::Over(over @ Over::Refused(_))) = begun {
+            return over;
+        }
+        match self.channel.live.feed.head(self.company).await {
+            Ok(head) => self.position = head,
+            Err(error) => return Over::failed(error, self.id),
+        }
+        if let Some(ready) = resumed {
+            let course = Arc::new(Course::new(Start::AsAsked, Some(self.position)));
+            match until(&mut ending, Box::pin(execute(ready, &course, self.id, carrier))).await {
+                Over::Complete => {}
+                over => return over,
+            }
+        }
+        carrier.started();
+        loop {
+            let Some(live) = &mut results else { return self.channel.over().await };
+            tokio::select! {
+                biased;
+                result = live.recv() => match result {
+                    Ok(result) if result.position <= self.position => {}
+                    Ok(result) => {
+                        self.position = result.position;
+                        if !carrier.bring(result.payload).await {
+                            return Over::Gone;
+                        }
+                    }
+                    Err(broadcast::error::RecvError::Closed) => return self.channel.over().await,
+                    Err(broadcast::error::RecvError::Lagged(_)) => {
+                        results = self.channel.join();
+                        match until(&mut ending, Box::pin(self.catch_up(carrier))).await {
+                            Over::Complete => {}
+                            over => return over,
+                        }
+                    }
+                },
+                () = ending.wait() => return self.drain(live, carrier).await,
+            }
+        }
+    }
+
+    /// Reads from the log what the channel has dropped, up to where the log stands now.
+    async fn catch_up(&mut self, carrier: &mut impl Carrier) -> Over {
+        let head = match self.channel.live.feed.head(self.company).await {
+            Ok(head) => head,
+            Err(error) => return Over::failed(error, self.id),
+        };
+        let ready = match operation::ready(self.app, &self.channel.viewer, &self.channel.params, self.id) {
+            Ok(ready) => ready,
+            Err(response) => return refused(*response, self.id),
+        };
+        let course = Arc::new(Course::new(Start::After(self.position), Some(head)));
+        let over = execute(ready, &course, self.id, carrier).await;
+        self.position = head;
+        over
+    }
+
+    /// Brings what happened before the server's end.
+    async fn drain(&self, live: &mut broadcast::Receiver<Delivery>, carrier: &mut impl Carrier) -> Over {
+        let dealt = async {
+            if let Ok(head) = self.channel.live.feed.head(self.company).await {
+                self.channel.course.dealt_with(head).await;
+            }
+        };
+        tokio::select! {
+            () = dealt => {}
+            _ = self.channel.over() => {}
+            () = tokio::time::sleep(DRAIN) => {}
+        }
+        // One that has fallen behind resumes from its cursor.
+        while let Ok(result) = live.try_recv() {
+            if result.position > self.position && !carrier.bring(result.payload).await {
+                return Over::Gone;
+            }
+        }
+        Over::Ending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::uses;
+
+    #[test]
+    fn a_variable_s_places_are_counted() {
+        for (query, count) in [
+            ("subscription($after: String) { activity(after: $after) { id } }", 2),
+            ("subscription($after: String, $after2: ID) { activity(after: $ after, leadId: $after2) { id } }", 2),
+            ("subscription($after: String) { activity(after: $after) { lead { comments(after: $after) { id } } } }", 3),
+            ("subscription { activity { id } }", 0),
+        ] {
+            assert_eq!(uses(query, "after"), count, "{query}");
+        }
+    }
+}
