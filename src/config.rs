@@ -39,6 +39,10 @@ pub struct Config {
     pub feed: Feed,
     /// How often leads past their limit are recorded as expired.
     pub expiry_interval: Duration,
+    /// How long before its limit a lead's sides are told.
+    pub expiring_before: Duration,
+    /// How long an idempotency key is remembered.
+    pub idempotency_retention: Duration,
     /// The log.
     pub log: Log,
     /// What is allowed but probably not meant, one sentence each; for the log at start.
@@ -298,6 +302,8 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let poll_interval = reader.duration("feed.poll_interval", Duration::from_millis(10)..=second * 3600);
     let retention = reader.duration("feed.retention", Duration::from_mins(1)..=day * 36_500);
     let expiry_interval = reader.duration("jobs.expiry_interval", Duration::from_millis(50)..=day.min(second * 3600));
+    let expiring_before = reader.duration("jobs.expiring_before", second * 60..=day * 365);
+    let idempotency_retention = reader.duration("idempotency.retention", second * 60..=day * 365);
     let filter = reader.parsed("log.filter", |text| {
         EnvFilter::try_new(text).map(|_| text.to_owned()).map_err(|fault| format!("is no log filter: {fault}"))
     });
@@ -317,6 +323,8 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
             limits: limits?,
             feed: Feed { poll_interval: poll_interval?, retention: retention? },
             expiry_interval: expiry_interval?,
+            expiring_before: expiring_before?,
+            idempotency_retention: idempotency_retention?,
             log: Log { filter: filter?.value, format: format?.value },
             warnings,
         })

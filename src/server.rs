@@ -3,6 +3,7 @@
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
+use chrono::TimeDelta;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
     http::{self, App, Authenticator, Identity, SignIn, Sockets},
     ids::TimeOrdered,
     jobs,
-    service::{Service, member::Bearer},
+    service::{Policy, Service, member::Bearer},
     store::db::{Db, PoolSize},
 };
 
@@ -139,11 +140,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
     let signals = Arc::new(Signals::default());
     let ids = Arc::new(TimeOrdered::new(clock.clone()));
     let service = Service::new(db, clock.clone(), ids, signals.clone()).await.map_err(StartError::Other)?;
-    let service = Arc::new(service);
-    let settings = FeedSettings {
-        poll_interval: config.feed.poll_interval,
-        retention: chrono::TimeDelta::from_std(config.feed.retention).ok(),
-    };
+    let span = |time| TimeDelta::from_std(time).map_err(|error| StartError::Other(Error::internal(error)));
+    let policy =
+        Policy { keys_kept: span(config.idempotency_retention)?, warn_before: span(config.expiring_before)? };
+    let service = Arc::new(service.with_policy(policy));
+    let settings =
+        FeedSettings { poll_interval: config.feed.poll_interval, retention: Some(span(config.feed.retention)?) };
     let feed = Feed::new(service.clone(), signals, settings);
     let limits = &config.limits;
     let schema = graphql::schema(service.clone(), feed.clone(), limits.max_depth, limits.max_complexity);

@@ -67,8 +67,8 @@ pub(crate) async fn people(url: &str) -> Vec<Member> {
     let (vendors, partners) = members.split_at(2);
     for vendor in vendors {
         for (slug, partner) in PARTNERS.iter().zip(partners) {
-            let partnership = service.invite_partner(vendor, slug, true).await.expect("an invitation");
-            service.accept_partnership(partner, partnership.id).await.expect("a partnership");
+            let partnership = service.invite_partner(vendor, slug, true, None).await.expect("an invitation");
+            service.accept_partnership(partner, partnership.id, None).await.expect("a partnership");
         }
     }
     service.db().clone().close().await;

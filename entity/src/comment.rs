@@ -34,6 +34,8 @@ pub struct Model {
     pub edited_at: Option<DateTimeUtc>,
     /// When it was removed; its text is gone then.
     pub removed_at: Option<DateTimeUtc>,
+    /// Counts its changes, from 1.
+    pub version: i32,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -134,6 +134,8 @@ pub struct Model {
     pub details: Option<Json>,
     /// What it had become inside its company before it was shared; also in `details`, here to be found by.
     pub internal_opportunity_id: Option<Uuid>,
+    /// When both sides are to be told that the limit comes near; none once they have been.
+    pub warn_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

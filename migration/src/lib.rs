@@ -15,6 +15,7 @@ mod m20261122_000001_workflows;
 mod m20261122_000002_duplicates;
 mod m20261122_000003_marketing_lists;
 mod m20261122_000004_board;
+mod m20261122_000006_kinds;
 
 /// The migrations in their order.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_duplicates::Migration),
             Box::new(m20261122_000003_marketing_lists::Migration),
             Box::new(m20261122_000004_board::Migration),
+            Box::new(m20261122_000006_kinds::Migration),
         ]
     }
 }

@@ -179,6 +179,19 @@ pub const SETTINGS: &[Setting] = &[
         "How often leads past their limit are recorded as expired",
     ),
     setting(
+        "jobs.expiring_before",
+        "COSELL_EXPIRING_BEFORE",
+        Some("24h"),
+        "How long before its limit a lead's sides are told that it comes near, though never before three quarters of the \
+         time have passed; 1 minute to 365 days",
+    ),
+    setting(
+        "idempotency.retention",
+        "COSELL_IDEMPOTENCY_RETENTION",
+        Some("7d"),
+        "How long an idempotency key is remembered; 1 minute to 365 days",
+    ),
+    setting(
         "log.filter",
         "COSELL_LOG",
         Some("info"),

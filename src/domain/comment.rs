@@ -47,4 +47,6 @@ pub struct Comment {
     pub created_at: DateTime<Utc>,
     /// When its text was last changed.
     pub edited_at: Option<DateTime<Utc>>,
+    /// Counts its changes, from 1.
+    pub version: i32,
 }

@@ -46,6 +46,34 @@ pub enum Happening {
         /// The reason or note given.
         reason: Option<String>,
     },
+    /// A lead was taken back by its source; after the event of the stage or status that this led to.
+    LeadWithdrawn {
+        /// The reason given.
+        reason: Option<String>,
+    },
+    /// A lead's limit has passed; after the event of the stage or status that this led to.
+    LeadExpired {
+        /// The limit.
+        expires_at: DateTime<Utc>,
+        /// Where it stood.
+        from: Stage,
+        /// Where it stands.
+        to: Stage,
+    },
+    /// A lead's limit comes near; once for each limit.
+    LeadExpiring {
+        /// The limit.
+        expires_at: DateTime<Utc>,
+        /// Where the lead will stand once it has passed.
+        to: Stage,
+    },
+    /// Another member works a lead; in the log of that member's side alone.
+    LeadOwnerChanged {
+        /// Who did before; none for nobody.
+        from: Option<MemberId>,
+        /// Who does since; none for nobody.
+        to: Option<MemberId>,
+    },
     /// Somebody did something with a lead that moves nothing.
     LeadActionTaken {
         /// The action.
@@ -66,6 +94,9 @@ pub enum Happening {
         from: i32,
         /// The version since.
         to: i32,
+        /// The stage and the status, where the other version has them under other keys.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<FieldChange>,
     },
     /// Fields of a lead changed.
     LeadUpdated {
@@ -79,7 +110,7 @@ pub enum Happening {
     },
     /// A comment was added; the subject is the comment.
     CommentAdded {},
-    /// A comment's text was changed; the subject is the comment.
+    /// A comment's text was changed; the subject is the comment. Neither text is kept here: what was taken back is gone.
     CommentEdited {},
     /// A comment was removed; the subject is the comment.
     CommentRemoved {},
@@ -87,9 +118,14 @@ pub enum Happening {
     TaskChanged {
         /// How.
         change: TaskChange,
+        /// Its fields before and after; none for a new one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changes: Vec<FieldChange>,
     },
     /// An opportunity was created, from a lead or without one; the subject is the opportunity.
     OpportunityCreated {},
+    /// A lead became an opportunity that was there already; the subject is the opportunity.
+    OpportunityLinked {},
     /// An opportunity moved to another stage; the subject is the opportunity.
     OpportunityStageChanged {
         /// Where it stood.
@@ -165,6 +201,7 @@ impl Happening {
                 | Self::LeadNotice { .. }
                 | Self::LeadWorkflowChanged { .. }
                 | Self::LeadUpdated { .. }
+                | Self::LeadOwnerChanged { .. }
                 | Self::OpportunityStageChanged { .. }
                 | Self::OpportunityUpdated { .. }
         )

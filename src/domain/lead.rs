@@ -90,6 +90,8 @@ pub struct Lead {
     pub on_expiry: Option<String>,
     /// Where this action leads to.
     pub expires_to: Option<Destination>,
+    /// When both sides are to be told that the limit comes near; none once they have been, or where no limit runs.
+    pub warn_at: Option<DateTime<Utc>>,
     /// When it was accepted.
     pub accepted_at: Option<DateTime<Utc>>,
     /// When it was declined.
@@ -241,7 +243,7 @@ impl Lead {
         self.details.get_or_insert_default()
     }
 
-    /// What changed between two states of a lead, field by field.
+    /// What changed between two states of a lead, field by field. Its owner is not among them.
     pub fn differences(old: &Self, new: &Self) -> Vec<FieldChange> {
         const BESIDES: &[LeadField] = &[
             field("customer.contact.phoneAsTyped", FieldType::Text, |l| {
@@ -257,7 +259,8 @@ impl Lead {
             _ => (field.read)(lead),
         };
         let of = |field: &LeadField| FieldChange::of(field.path, text(field, old), text(field, new));
-        FIELDS.iter().chain(BESIDES).filter_map(of).collect()
+        let content = FIELDS.iter().filter(|field| field.path != "owner");
+        content.chain(BESIDES).filter_map(of).collect()
     }
 
     /// Whether the limit has passed without its being recorded yet: such a lead is expired for every caller.

@@ -1,10 +1,12 @@
 //! Something to do on a lead.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
     comment::Visibility,
+    event::FieldChange,
+    global_id::{self, NodeType},
     id::{CompanyId, LeadId, MemberId, TaskId},
 };
 
@@ -90,4 +92,25 @@ pub struct Task {
     pub version: i32,
     /// When it was set.
     pub created_at: DateTime<Utc>,
+}
+
+impl Task {
+    /// What changed between two states of a task, field by field.
+    pub fn differences(old: &Self, new: &Self) -> Vec<FieldChange> {
+        let due = |task: &Self| task.due_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true));
+        let company = |task: &Self| Some(global_id::encode(NodeType::Company, task.assigned_company.0));
+        let assignee = |task: &Self| task.assignee.map(|id| global_id::encode(NodeType::Member, id.0));
+        let state = |task: &Self| Some(task.state.as_str().to_owned());
+        [
+            FieldChange::of("title", Some(old.title.clone()), Some(new.title.clone())),
+            FieldChange::of("description", old.description.clone(), new.description.clone()),
+            FieldChange::of("dueAt", due(old), due(new)),
+            FieldChange::of("assignedCompany", company(old), company(new)),
+            FieldChange::of("assignee", assignee(old), assignee(new)),
+            FieldChange::of("state", state(old), state(new)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
 }

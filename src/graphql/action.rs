@@ -7,7 +7,7 @@ use super::{
     company::Stage,
     direct::Direct,
     error::Reply,
-    lead::{Lead, MoneyInput, act, form, text},
+    lead::{Lead, MoneyInput, act, act_once, form, once, text},
     load,
     opportunity::Opportunity,
     parse_id,
@@ -292,6 +292,8 @@ pub struct QualifyLeadInput {
     pub description: Option<String>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 /// Which lead to disqualify, and why. With `DEMAND_NOT_GENERATED` an opportunity is created as `qualifyLead` does, with
@@ -322,6 +324,8 @@ pub struct DisqualifyLeadInput {
     pub description: Option<String>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 /// Which lead to deactivate.
@@ -413,6 +417,8 @@ pub struct RecordRecurringCheckInput {
     pub note: Option<String>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 macro_rules! payloads {
@@ -541,7 +547,9 @@ impl ActionMutation {
             ("sellingDirection", text(input.selling_direction)),
             ("description", text(input.description)),
         ]);
-        let lead = act(ctx, &input.lead_id, Asked::Action("qualify"), form, input.expected_version).await?;
+        let once = once("qualifyLead", input.idempotency_key);
+        let asked = Asked::Action("qualify");
+        let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
         let opportunity = opportunity_of(ctx, &lead).await?;
         let missing = || Error::internal("a qualification without an opportunity");
         Ok(QualifyLeadPayload { opportunity: opportunity.ok_or_else(missing).reply(ctx)?, lead })
@@ -566,7 +574,9 @@ impl ActionMutation {
             ("sellingDirection", text(input.selling_direction)),
             ("description", text(input.description)),
         ]);
-        let lead = act(ctx, &input.lead_id, Asked::Action("disqualify"), form, input.expected_version).await?;
+        let once = once("disqualifyLead", input.idempotency_key);
+        let asked = Asked::Action("disqualify");
+        let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
         Ok(DisqualifyLeadPayload { opportunity: opportunity_of(ctx, &lead).await?, lead })
     }
 
@@ -664,7 +674,9 @@ impl ActionMutation {
         #[graphql(desc = "Which lead.")] input: RecordRecurringCheckInput,
     ) -> Result<RecordRecurringCheckPayload> {
         let form = form([("nextCheckAt", moment(input.next_check_at)), ("note", text(input.note))]);
-        let lead = act(ctx, &input.lead_id, Asked::Action("recurring_check"), form, input.expected_version).await?;
+        let once = once("recordRecurringCheck", input.idempotency_key);
+        let asked = Asked::Action("recurring_check");
+        let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
         Ok(RecordRecurringCheckPayload { lead })
     }
 }

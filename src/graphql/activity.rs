@@ -152,6 +152,83 @@ kinds! {
         }
     }
 
+    /// A lead was taken back by its source, or passed on before it was answered; comes after the event of the stage or
+    /// status that this led to.
+    LeadWithdrawn {
+        /// The reason given; null where none was.
+        async fn reason(&self) -> Option<&str> {
+            match &self.0.happening {
+                Happening::LeadWithdrawn { reason } => reason.as_deref(),
+                _ => None,
+            }
+        }
+    }
+
+    /// A lead's limit has passed; comes after the event of the stage or status that this led to.
+    LeadExpired {
+        /// The limit that has passed.
+        async fn expires_at(&self) -> DateTime {
+            match self.0.happening {
+                Happening::LeadExpired { expires_at, .. } => DateTime(expires_at),
+                _ => DateTime(self.0.at),
+            }
+        }
+
+        /// Where it stood.
+        async fn from(&self) -> Option<Stage> {
+            match &self.0.happening {
+                Happening::LeadExpired { from, .. } => Some(from.into()),
+                _ => None,
+            }
+        }
+
+        /// Where it stands since.
+        async fn to(&self) -> Result<Stage> {
+            match &self.0.happening {
+                Happening::LeadExpired { to, .. } => Ok(to.into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
+            }
+        }
+    }
+
+    /// A lead's limit comes near: once for each limit that is set, where the lead has not been answered before.
+    LeadExpiring {
+        /// The limit.
+        async fn expires_at(&self) -> DateTime {
+            match self.0.happening {
+                Happening::LeadExpiring { expires_at, .. } => DateTime(expires_at),
+                _ => DateTime(self.0.at),
+            }
+        }
+
+        /// Where the lead will stand once the limit has passed.
+        async fn to(&self) -> Result<Stage> {
+            match &self.0.happening {
+                Happening::LeadExpiring { to, .. } => Ok(to.into()),
+                _ => Err(super::error::unexplained(&Error::internal("an event of another kind"))),
+            }
+        }
+    }
+
+    /// Another member of the viewer's company works a lead. The other side is not told.
+    LeadOwnerChanged {
+        /// Who did before; null for nobody.
+        async fn from_owner(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
+            match self.0.happening {
+                Happening::LeadOwnerChanged { from: Some(id), .. } => profile(ctx, id).await.map(Some),
+                _ => Ok(None),
+            }
+        }
+
+        /// Who does since; null for nobody.
+        async fn to_owner(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
+            match self.0.happening {
+                Happening::LeadOwnerChanged { to: Some(id), .. } => profile(ctx, id).await.map(Some),
+                _ => Ok(None),
+            }
+        }
+    }
+
     /// A lead moved to another stage.
     LeadStageChanged {
         /// Where it stood; null when it came into the viewer's sight.
@@ -277,6 +354,14 @@ kinds! {
                 _ => 0,
             }
         }
+
+        /// `stage` and `status`, by key, where the other version has them under other keys.
+        async fn changes(&self) -> Vec<FieldChange> {
+            match &self.0.happening {
+                Happening::LeadWorkflowChanged { changes: list, .. } => changes(list),
+                _ => Vec::new(),
+            }
+        }
     }
 
     /// Fields of a lead changed.
@@ -309,7 +394,7 @@ kinds! {
         }
     }
 
-    /// The text of a comment was changed.
+    /// The text of a comment was changed. The activity keeps neither the text before nor that since.
     CommentEdited {
         /// The comment as it now is; null where it was removed since.
         async fn comment(&self, ctx: &Context<'_>) -> Result<Option<Comment>> {
@@ -336,14 +421,31 @@ kinds! {
         /// What happened to it.
         async fn change(&self) -> TaskChange {
             match self.0.happening {
-                Happening::TaskChanged { change } => change.into(),
+                Happening::TaskChanged { change, .. } => change.into(),
                 _ => TaskChange::Edited,
+            }
+        }
+
+        /// Its fields before and after: `title`, `description`, `dueAt`, `assignedCompany` and `assignee` by id, `state`.
+        /// Empty for a new one.
+        async fn changes(&self) -> Vec<FieldChange> {
+            match &self.0.happening {
+                Happening::TaskChanged { changes: list, .. } => changes(list),
+                _ => Vec::new(),
             }
         }
     }
 
     /// An opportunity was created.
     OpportunityCreated {
+        /// The opportunity as it now is.
+        async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
+            opportunity(ctx, &self.0).await
+        }
+    }
+
+    /// A lead became an opportunity that was there already.
+    OpportunityLinked {
         /// The opportunity as it now is.
         async fn opportunity(&self, ctx: &Context<'_>) -> Result<Option<Opportunity>> {
             opportunity(ctx, &self.0).await
@@ -610,6 +712,16 @@ pub enum Activity {
     LeadMarketingListChanged(LeadMarketingListChanged),
     /// A template changed.
     LeadTemplateUpdated(LeadTemplateUpdated),
+    /// A lead was taken back.
+    LeadWithdrawn(LeadWithdrawn),
+    /// A lead's limit has passed.
+    LeadExpired(LeadExpired),
+    /// A lead's limit comes near.
+    LeadExpiring(LeadExpiring),
+    /// Another member works a lead.
+    LeadOwnerChanged(LeadOwnerChanged),
+    /// A lead became an opportunity that was there already.
+    OpportunityLinked(OpportunityLinked),
 }
 
 impl Activity {
@@ -638,6 +750,11 @@ impl Activity {
             Happening::MarketingListChanged { .. } => MarketingListChanged(event).into(),
             Happening::LeadMarketingListChanged { .. } => LeadMarketingListChanged(event).into(),
             Happening::TemplateUpdated { .. } => LeadTemplateUpdated(event).into(),
+            Happening::LeadWithdrawn { .. } => LeadWithdrawn(event).into(),
+            Happening::LeadExpired { .. } => LeadExpired(event).into(),
+            Happening::LeadExpiring { .. } => LeadExpiring(event).into(),
+            Happening::LeadOwnerChanged { .. } => LeadOwnerChanged(event).into(),
+            Happening::OpportunityLinked {} => OpportunityLinked(event).into(),
         }
     }
 }
@@ -693,6 +810,16 @@ pub enum ActivityKind {
     LeadMarketingListChanged,
     /// `LeadTemplateUpdated`
     LeadTemplateUpdated,
+    /// `LeadWithdrawn`
+    LeadWithdrawn,
+    /// `LeadExpired`
+    LeadExpired,
+    /// `LeadExpiring`
+    LeadExpiring,
+    /// `LeadOwnerChanged`
+    LeadOwnerChanged,
+    /// `OpportunityLinked`
+    OpportunityLinked,
 }
 
 impl ActivityKind {
@@ -721,6 +848,11 @@ impl ActivityKind {
             Self::MarketingListChanged => "MARKETING_LIST_CHANGED",
             Self::LeadMarketingListChanged => "LEAD_MARKETING_LIST_CHANGED",
             Self::LeadTemplateUpdated => "TEMPLATE_UPDATED",
+            Self::LeadWithdrawn => "LEAD_WITHDRAWN",
+            Self::LeadExpired => "LEAD_EXPIRED",
+            Self::LeadExpiring => "LEAD_EXPIRING",
+            Self::LeadOwnerChanged => "LEAD_OWNER_CHANGED",
+            Self::OpportunityLinked => "OPPORTUNITY_LINKED",
         }
     }
 }

@@ -100,6 +100,11 @@ impl Comment {
     async fn edited_at(&self) -> Option<DateTime> {
         self.comment.edited_at.map(DateTime)
     }
+
+    /// Counts its changes, from 1: what `expectedVersion` is compared with.
+    async fn version(&self) -> i32 {
+        self.comment.version
+    }
 }
 
 connection!(CommentConnection, CommentEdge, Comment, "comments", complex {
@@ -145,6 +150,8 @@ pub struct EditCommentInput {
     pub comment_id: ID,
     /// The new text.
     pub body: String,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
 }
 
 /// What came of a change.
@@ -159,6 +166,8 @@ pub struct EditCommentPayload {
 pub struct RemoveCommentInput {
     /// The comment, which the viewer wrote.
     pub comment_id: ID,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
 }
 
 /// What came of a removal.
@@ -199,7 +208,8 @@ impl CommentMutation {
         #[graphql(desc = "Which comment, and its new text.")] input: EditCommentInput,
     ) -> Result<EditCommentPayload> {
         let id = CommentId(parse_id(ctx, &input.comment_id, NodeType::Comment, "input.commentId")?);
-        let comment = service(ctx).edit_comment(member(ctx)?, id, &input.body).await.reply(ctx)?;
+        let comment =
+            service(ctx).edit_comment(member(ctx)?, id, &input.body, input.expected_version).await.reply(ctx)?;
         Ok(EditCommentPayload { comment: Comment::new(comment) })
     }
 
@@ -210,7 +220,7 @@ impl CommentMutation {
         #[graphql(desc = "Which comment.")] input: RemoveCommentInput,
     ) -> Result<RemoveCommentPayload> {
         let id = CommentId(parse_id(ctx, &input.comment_id, NodeType::Comment, "input.commentId")?);
-        let lead = service(ctx).remove_comment(member(ctx)?, id).await.reply(ctx)?;
+        let lead = service(ctx).remove_comment(member(ctx)?, id, input.expected_version).await.reply(ctx)?;
         let lead = load(ctx, lead).await?.ok_or_else(|| Error::internal("a comment without its lead")).reply(ctx)?;
         Ok(RemoveCommentPayload { lead: Lead::new(lead) })
     }

@@ -267,6 +267,8 @@ pub struct InvitePartnerInput {
     pub company_slug: String,
     /// What the viewer's company will be in the partnership.
     pub role: PartnershipRole,
+    /// Makes a repetition of this call safe: the same key with the same content gives the same partnership.
+    pub idempotency_key: Option<String>,
 }
 
 /// What came of an invitation.
@@ -281,6 +283,8 @@ pub struct InvitePartnerPayload {
 pub struct AcceptPartnershipInput {
     /// The partnership, which the other company invited to.
     pub partnership_id: ID,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
 }
 
 /// What came of an acceptance.
@@ -295,6 +299,8 @@ pub struct AcceptPartnershipPayload {
 pub struct SuspendPartnershipInput {
     /// The partnership, ACTIVE.
     pub partnership_id: ID,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
 }
 
 /// What came of a suspension.
@@ -309,6 +315,8 @@ pub struct SuspendPartnershipPayload {
 pub struct ResumePartnershipInput {
     /// The partnership, SUSPENDED.
     pub partnership_id: ID,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
 }
 
 /// What came of a resumption.
@@ -323,6 +331,8 @@ pub struct ResumePartnershipPayload {
 pub struct EndPartnershipInput {
     /// The partnership.
     pub partnership_id: ID,
+    /// The version that the caller read; CONFLICT where it is no longer the current one.
+    pub expected_version: Option<i32>,
 }
 
 /// What came of an end.
@@ -364,7 +374,9 @@ impl CompanyMutation {
         #[graphql(desc = "Whom to invite, and as what.")] input: InvitePartnerInput,
     ) -> Result<InvitePartnerPayload> {
         let vendor = input.role == PartnershipRole::Vendor;
-        let found = service(ctx).invite_partner(member(ctx)?, &input.company_slug, vendor).await;
+        let found = service(ctx)
+            .invite_partner(member(ctx)?, &input.company_slug, vendor, input.idempotency_key.as_deref())
+            .await;
         Ok(InvitePartnerPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 
@@ -375,7 +387,7 @@ impl CompanyMutation {
         #[graphql(desc = "Which invitation.")] input: AcceptPartnershipInput,
     ) -> Result<AcceptPartnershipPayload> {
         let id = partnership_id(ctx, &input.partnership_id)?;
-        let found = service(ctx).accept_partnership(member(ctx)?, id).await;
+        let found = service(ctx).accept_partnership(member(ctx)?, id, input.expected_version).await;
         Ok(AcceptPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 
@@ -386,7 +398,7 @@ impl CompanyMutation {
         #[graphql(desc = "Which partnership.")] input: SuspendPartnershipInput,
     ) -> Result<SuspendPartnershipPayload> {
         let id = partnership_id(ctx, &input.partnership_id)?;
-        let found = service(ctx).suspend_partnership(member(ctx)?, id).await;
+        let found = service(ctx).suspend_partnership(member(ctx)?, id, input.expected_version).await;
         Ok(SuspendPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 
@@ -397,7 +409,7 @@ impl CompanyMutation {
         #[graphql(desc = "Which partnership.")] input: ResumePartnershipInput,
     ) -> Result<ResumePartnershipPayload> {
         let id = partnership_id(ctx, &input.partnership_id)?;
-        let found = service(ctx).resume_partnership(member(ctx)?, id).await;
+        let found = service(ctx).resume_partnership(member(ctx)?, id, input.expected_version).await;
         Ok(ResumePartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 
@@ -409,7 +421,7 @@ impl CompanyMutation {
         #[graphql(desc = "Which partnership.")] input: EndPartnershipInput,
     ) -> Result<EndPartnershipPayload> {
         let id = partnership_id(ctx, &input.partnership_id)?;
-        let found = service(ctx).end_partnership(member(ctx)?, id).await;
+        let found = service(ctx).end_partnership(member(ctx)?, id, input.expected_version).await;
         Ok(EndPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
     }
 

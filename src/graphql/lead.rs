@@ -39,7 +39,7 @@ use crate::{
         },
     },
     error::Error,
-    service::lead::{ActionCall, Asked, LeadChange, LeadKey, NewLead, partnership_form},
+    service::lead::{ActionCall, Asked, LeadChange, LeadKey, NewLead, Once, partnership_form},
     store::lead::LeadSort,
 };
 
@@ -71,8 +71,10 @@ impl Lead {
         Self { view: Arc::new(lead), at_hand: AtHand::default(), definition: OnceLock::new() }
     }
 
+    /// What it became; for one that was shared since, inside its company.
     pub(super) fn opportunity_id(&self) -> Option<OpportunityId> {
-        self.view.opportunity
+        let inside = || self.view.details().internal.as_ref().and_then(|was| was.opportunity);
+        self.view.opportunity.or_else(inside)
     }
 
     async fn definition(&self, ctx: &Context<'_>) -> Result<&Definition> {
@@ -1031,6 +1033,8 @@ pub struct ShareLeadInput {
     pub expires_at: Option<DateTime>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What came of a sharing.
@@ -1103,6 +1107,8 @@ pub struct ConvertLeadInput {
     pub opportunity: Option<OpportunityInput>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What came of a conversion.
@@ -1147,6 +1153,8 @@ pub struct MoveLeadInput {
     pub opportunity: Option<OpportunityInput>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What came of a move.
@@ -1167,6 +1175,8 @@ pub struct PerformLeadActionInput {
     pub fields: Option<Json>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
+    pub idempotency_key: Option<String>,
 }
 
 /// What came of an action.
@@ -1210,8 +1220,20 @@ pub(super) async fn act(
     form: serde_json::Map<String, serde_json::Value>,
     expected_version: Option<i32>,
 ) -> Result<Lead> {
+    act_once(ctx, lead_id, asked, form, expected_version, None).await
+}
+
+/// The same for a mutation that takes an idempotency key.
+pub(super) async fn act_once(
+    ctx: &Context<'_>,
+    lead_id: &ID,
+    asked: Asked<'_>,
+    form: serde_json::Map<String, serde_json::Value>,
+    expected_version: Option<i32>,
+    once: Option<Once>,
+) -> Result<Lead> {
     let id = lead_id_of(ctx, lead_id)?;
-    let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version };
+    let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version, once };
     let performed = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await;
     Ok(Lead::new(performed.map_err(at_inputs).reply(ctx)?))
 }
@@ -1225,6 +1247,11 @@ fn at_inputs(error: Error) -> Error {
         }
     }
     Error::Faults(faults)
+}
+
+/// What makes a repetition of this mutation safe.
+pub(super) fn once(operation: &'static str, key: Option<String>) -> Option<Once> {
+    key.map(|key| Once { operation, key })
 }
 
 fn lead_id_of(ctx: &Context<'_>, id: &ID) -> Result<LeadId> {
@@ -1303,6 +1330,7 @@ impl LeadMutation {
             prefix: "input",
             expires_at: input.expires_at.map(|at| at.0),
             expected_version: input.expected_version,
+            once: once("shareLead", input.idempotency_key),
         };
         let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
         Ok(ShareLeadPayload { lead: Lead::new(lead) })
@@ -1350,8 +1378,10 @@ impl LeadMutation {
             ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
             ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
         ]);
-        let lead = act(ctx, &input.lead_id, Asked::Action("convert"), form, input.expected_version).await?;
-        let opportunity = match lead.view.opportunity {
+        let once = once("convertLead", input.idempotency_key);
+        let asked = Asked::Action("convert");
+        let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
+        let opportunity = match lead.opportunity_id() {
             Some(id) => load(ctx, id).await?,
             None => None,
         };
@@ -1382,7 +1412,9 @@ impl LeadMutation {
             ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
             ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
         ]);
-        let lead = act(ctx, &input.lead_id, Asked::Stage(&input.stage), form, input.expected_version).await?;
+        let once = once("moveLead", input.idempotency_key);
+        let asked = Asked::Stage(&input.stage);
+        let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
         Ok(MoveLeadPayload { lead })
     }
 
@@ -1400,6 +1432,7 @@ impl LeadMutation {
             prefix: "input.fields",
             expires_at: None,
             expected_version: input.expected_version,
+            once: once("performLeadAction", input.idempotency_key),
         };
         let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
         Ok(PerformLeadActionPayload { lead: Lead::new(lead) })

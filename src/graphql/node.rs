@@ -7,10 +7,10 @@ use async_graphql::{Context, ID, Interface, Result};
 use super::{
     activity::{
         Activity, CommentAdded, CommentEdited, CommentRemoved, LeadActionTaken, LeadCreated, LeadDuplicatesFound,
-        LeadMarketingListChanged, LeadNotice, LeadShared, LeadStageChanged, LeadStatusChanged, LeadTemplateCreated,
-        LeadTemplateUpdated, LeadUpdated, LeadWorkflowChanged, MarketingListChanged, OpportunityCreated,
-        OpportunityStageChanged, OpportunityUpdated, PartnershipChanged, PartnershipSettingsChanged, TaskChanged,
-        WorkflowChanged,
+        LeadExpired, LeadExpiring, LeadMarketingListChanged, LeadNotice, LeadOwnerChanged, LeadShared,
+        LeadStageChanged, LeadStatusChanged, LeadTemplateCreated, LeadTemplateUpdated, LeadUpdated, LeadWithdrawn,
+        LeadWorkflowChanged, MarketingListChanged, OpportunityCreated, OpportunityLinked, OpportunityStageChanged,
+        OpportunityUpdated, PartnershipChanged, PartnershipSettingsChanged, TaskChanged, WorkflowChanged,
     },
     comment::Comment,
     company::{Company, Member, Partnership},
@@ -108,6 +108,16 @@ pub enum Node {
     LeadMarketingListChanged(LeadMarketingListChanged),
     /// `LeadTemplateUpdated`, which is an Activity and so a Node too.
     LeadTemplateUpdated(LeadTemplateUpdated),
+    /// `LeadWithdrawn`, which is an Activity and so a Node too.
+    LeadWithdrawn(LeadWithdrawn),
+    /// `LeadExpired`, which is an Activity and so a Node too.
+    LeadExpired(LeadExpired),
+    /// `LeadExpiring`, which is an Activity and so a Node too.
+    LeadExpiring(LeadExpiring),
+    /// `LeadOwnerChanged`, which is an Activity and so a Node too.
+    LeadOwnerChanged(LeadOwnerChanged),
+    /// `OpportunityLinked`, which is an Activity and so a Node too.
+    OpportunityLinked(OpportunityLinked),
 }
 
 /// The thing of that id, where the viewer may know of it.

@@ -149,6 +149,8 @@ pub struct DraftWorkflowInput {
     pub definition: Json,
     /// The version of the draft that it replaces, as the caller read it; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of this call safe: the same key with the same content gives the same draft.
+    pub idempotency_key: Option<String>,
 }
 
 /// Which draft to publish.
@@ -317,7 +319,9 @@ impl WorkflowMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] input: DraftWorkflowInput,
     ) -> Result<DraftWorkflowPayload> {
-        let done = service(ctx).draft_workflow(member(ctx)?, &input.definition.0, input.expected_version).await;
+        let done = service(ctx)
+            .draft_workflow(member(ctx)?, &input.definition.0, input.expected_version, input.idempotency_key.as_deref())
+            .await;
         Ok(DraftWorkflowPayload { workflow: Workflow(done.reply(ctx)?) })
     }
 

@@ -16,8 +16,10 @@ pub fn start(service: &Arc<Service>, expiry_interval: Duration) -> Vec<JoinHandl
     let expiry = service.clone();
     let keys = service.clone();
     let match_keys = service.clone();
+    let warnings = service.clone();
     vec![
         tokio::spawn(every(expiry_interval, "expiry", move || expire(expiry.clone()))),
+        tokio::spawn(every(expiry_interval, "expiry warnings", move || warn(warnings.clone()))),
         tokio::spawn(every(Duration::from_hours(1), "idempotency keys", move || forget(keys.clone()))),
         tokio::spawn(every(Duration::from_mins(1), "match keys", move || write_match_keys(match_keys.clone()))),
     ]
@@ -48,6 +50,15 @@ async fn expire(service: Arc<Service>) -> Result<()> {
             return Ok(());
         }
     }
+}
+
+/// Tells of the limits that come near, also of those that came near while no server ran and have not passed.
+async fn warn(service: Arc<Service>) -> Result<()> {
+    if !service.any_expiring().await? || !service.take_lease("expiry warnings").await? {
+        return Ok(());
+    }
+    while service.tell_of_limits(BATCH).await? >= BATCH && service.take_lease("expiry warnings").await? {}
+    Ok(())
 }
 
 async fn forget(service: Arc<Service>) -> Result<()> {

@@ -208,6 +208,9 @@ pub(super) async fn comment(
         return Err(missing("comment", field));
     };
     let parties = thread(tx, member, comment.lead, receiver, comment.visibility).await?;
+    // Once more, under the lead's lock: another call may have changed or removed it while this one waited.
+    let found = store::thread::comments_by_ids(tx.db(), Scope::of(member), &[id]).await?;
+    let comment = found.into_iter().next().ok_or_else(|| missing("comment", field))?;
     if comment.author != member.id {
         return Err(Error::forbidden("Only its author changes or removes a comment."));
     }

@@ -132,6 +132,7 @@ impl Service {
                 in_reply_to: reply,
                 created_at: tx.now,
                 edited_at: None,
+                version: 1,
             };
             store::thread::insert_comment(tx.db(), &parties.mine, &comment).await?;
             let audience = audience(&parties, new.visibility);
@@ -140,41 +141,56 @@ impl Service {
         })
     }
 
-    /// Changes the text of the caller's own comment.
-    pub async fn edit_comment(&self, member: &Member, id: CommentId, body: &str) -> Result<Comment> {
+    /// Changes the text of the caller's own comment. The log keeps neither text.
+    ///
+    /// # Errors
+    /// `REQUIRED` or `INVALID_INPUT` for the text, `NOT_FOUND`, `FORBIDDEN`, `LEAD_INACTIVE`, `CONFLICT`.
+    pub async fn edit_comment(
+        &self,
+        member: &Member,
+        id: CommentId,
+        body: &str,
+        expected_version: Option<i32>,
+    ) -> Result<Comment> {
         let mut faults = Vec::new();
         let Some(body) = Rules::lines(BODY_MAX).required(Some(body), "input.body", &mut faults) else {
             return Err(faults.into());
         };
         transaction!(self, tx, {
             let (comment, parties) = authorize::comment(tx, member, id, "input.commentId").await?;
+            authorize::version("comment", comment.version, expected_version)?;
             if comment.body == body {
                 return Ok(comment.clone());
             }
-            if !store::thread::edit_comment(tx.db(), id, &body, tx.now).await? {
-                return Err(gone());
+            if !store::thread::edit_comment(tx.db(), &comment, &body, tx.now).await? {
+                return Err(authorize::conflict("comment", comment.version).into());
             }
             let audience = audience(&parties, comment.visibility);
             tx.happened(audience, Some(member.id), Some(comment.lead), Some(id.0), Happening::CommentEdited {});
-            Ok(Comment { body: body.clone(), edited_at: Some(tx.now), ..comment.clone() })
+            let version = comment.version + 1;
+            Ok(Comment { body: body.clone(), edited_at: Some(tx.now), version, ..comment.clone() })
         })
     }
 
     /// Removes the caller's own comment: its text is gone, the activity keeps that it was there.
-    pub async fn remove_comment(&self, member: &Member, id: CommentId) -> Result<LeadId> {
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `FORBIDDEN`, `LEAD_INACTIVE`, `CONFLICT`.
+    pub async fn remove_comment(
+        &self,
+        member: &Member,
+        id: CommentId,
+        expected_version: Option<i32>,
+    ) -> Result<LeadId> {
         transaction!(self, tx, {
             let (comment, parties) = authorize::comment(tx, member, id, "input.commentId").await?;
-            if !store::thread::remove_comment(tx.db(), id, tx.now).await? {
-                return Err(gone());
+            authorize::version("comment", comment.version, expected_version)?;
+            if !store::thread::remove_comment(tx.db(), &comment, tx.now).await? {
+                return Err(authorize::conflict("comment", comment.version).into());
             }
             let audience = audience(&parties, comment.visibility);
             tx.happened(audience, Some(member.id), Some(comment.lead), Some(id.0), Happening::CommentRemoved {});
             Ok(comment.lead)
         })
     }
-}
-
-/// Another call has removed the comment.
-fn gone() -> Error {
-    Fault::new(ErrorCode::NotFound, "There is no such comment.").at("input.commentId").into()
 }

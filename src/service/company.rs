@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Service, authorize,
     cursor::{self, List},
+    lead::{claim, fingerprint, idempotency},
     transaction,
 };
 use crate::{
@@ -128,9 +129,21 @@ impl Service {
     ///
     /// # Errors
     /// `FORBIDDEN` without ADMIN; `NOT_FOUND` for a slug that no company has; `DUPLICATE` where a partnership in the
-    /// same roles is alive.
-    pub async fn invite_partner(&self, member: &Member, slug: &str, vendor: bool) -> Result<Partnership> {
+    /// same roles is alive, or the key was used for other content.
+    pub async fn invite_partner(
+        &self,
+        member: &Member,
+        slug: &str,
+        vendor: bool,
+        idempotency_key: Option<&str>,
+    ) -> Result<Partnership> {
         authorize::role(member, &[Role::Admin], "invite a partner")?;
+        let mut faults = Vec::new();
+        let key = idempotency(idempotency_key, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
+        let fingerprint = fingerprint(&(slug, vendor));
         let slug = slug.trim();
         let other = if is_slug(slug) { store::company::by_slug(self.db.read(), slug).await? } else { None };
         let other = other.ok_or_else(|| {
@@ -141,8 +154,16 @@ impl Service {
         }
         let (vendor, partner) = if vendor { (member.company, other.id) } else { (other.id, member.company) };
         transaction!(self, tx, {
+            let id: PartnershipId = tx.fresh();
+            if let Some(key) = &key
+                && let Some(earlier) = claim(tx, member, key, "invitePartner", &fingerprint, id.0).await?
+            {
+                let ids = [PartnershipId(earlier)];
+                let found = store::company::partnerships_by_ids(tx.db(), Scope::of(member), &ids).await?;
+                return found.into_iter().next().ok_or_else(|| Error::not_found("partnership"));
+            }
             let partnership = Partnership {
-                id: tx.fresh(),
+                id,
                 vendor,
                 partner,
                 invited_by: member.company,
@@ -170,36 +191,61 @@ impl Service {
     ///
     /// # Errors
     /// `FORBIDDEN` without ADMIN and for the company that invited; `INVALID_TRANSITION` when it is not INVITED.
-    pub async fn accept_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
-        self.move_partnership(member, id, PartnershipState::Active, &[PartnershipState::Invited]).await
+    pub async fn accept_partnership(
+        &self,
+        member: &Member,
+        id: PartnershipId,
+        expected_version: Option<i32>,
+    ) -> Result<Partnership> {
+        self.move_partnership(member, id, expected_version, PartnershipState::Active, &[PartnershipState::Invited])
+            .await
     }
 
     /// Suspends a partnership: no new leads are shared.
-    pub async fn suspend_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
-        self.move_partnership(member, id, PartnershipState::Suspended, &[PartnershipState::Active]).await
+    pub async fn suspend_partnership(
+        &self,
+        member: &Member,
+        id: PartnershipId,
+        expected_version: Option<i32>,
+    ) -> Result<Partnership> {
+        self.move_partnership(member, id, expected_version, PartnershipState::Suspended, &[PartnershipState::Active])
+            .await
     }
 
     /// Resumes a suspended partnership.
-    pub async fn resume_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
-        self.move_partnership(member, id, PartnershipState::Active, &[PartnershipState::Suspended]).await
+    pub async fn resume_partnership(
+        &self,
+        member: &Member,
+        id: PartnershipId,
+        expected_version: Option<i32>,
+    ) -> Result<Partnership> {
+        self.move_partnership(member, id, expected_version, PartnershipState::Active, &[PartnershipState::Suspended])
+            .await
     }
 
     /// Ends a partnership, or declines or takes back an invitation. Live assignments end with it: each receiver keeps
     /// its view of the leads as they are.
-    pub async fn end_partnership(&self, member: &Member, id: PartnershipId) -> Result<Partnership> {
+    pub async fn end_partnership(
+        &self,
+        member: &Member,
+        id: PartnershipId,
+        expected_version: Option<i32>,
+    ) -> Result<Partnership> {
         use PartnershipState::{Active, Ended, Invited, Suspended};
-        self.move_partnership(member, id, Ended, &[Invited, Active, Suspended]).await
+        self.move_partnership(member, id, expected_version, Ended, &[Invited, Active, Suspended]).await
     }
 
     async fn move_partnership(
         &self,
         member: &Member,
         id: PartnershipId,
+        expected_version: Option<i32>,
         to: PartnershipState,
         from: &[PartnershipState],
     ) -> Result<Partnership> {
         transaction!(self, tx, {
             let old = authorize::partnership(tx, member, id, "input.partnershipId").await?;
+            authorize::version("partnership", old.version, expected_version)?;
             if !from.contains(&old.state) {
                 return Err(Fault::new(
                     ErrorCode::InvalidTransition,

@@ -150,6 +150,17 @@ pub struct ActionCall<'a> {
     pub expires_at: Option<DateTime<Utc>>,
     /// The version that the caller read.
     pub expected_version: Option<i32>,
+    /// Makes a repetition of the call safe.
+    pub once: Option<Once>,
+}
+
+/// What makes a repetition of a call safe.
+#[derive(Clone, Debug)]
+pub struct Once {
+    /// The mutation.
+    pub operation: &'static str,
+    /// The caller's key.
+    pub key: String,
 }
 
 /// Whether a lead was created now or by an earlier call with the same content.
@@ -319,6 +330,7 @@ impl Service {
             expires_at: None,
             on_expiry: None,
             expires_to: None,
+            warn_at: None,
             accepted_at: None,
             declined_at: None,
             expired_at: None,
@@ -354,6 +366,7 @@ impl Service {
             prefix: "input",
             expires_at: new.expires_at,
             expected_version: None,
+            once: None,
         };
         let plan = Box::pin(self.plan(tx, member, &old, template, &call)).await?;
         let moved = Box::pin(self.carry_out(tx, Some(member), &plan, call.prefix)).await?;
@@ -429,15 +442,19 @@ impl Service {
             if !faults.is_empty() {
                 return Err(faults.into());
             }
-            if let Some(reference) = &reference
-                && let Some(other) =
-                    store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await?
-                && other != id
-            {
-                return Err(taken(reference).into());
+            let mut changes = Lead::differences(&loaded.mine, &mine);
+            if let Some(reference) = &reference {
+                match store::key::insert_reference(tx.db(), Scope::of(member), id, reference, tx.now).await? {
+                    None => {
+                        let name = format!("{} {}", reference.system, reference.id);
+                        changes.extend(FieldChange::of("externalReference", None, Some(name)));
+                    }
+                    Some(other) if other != id => return Err(taken(reference).into()),
+                    Some(_) => {}
+                }
             }
-            let changes = Lead::differences(&loaded.mine, &mine);
-            if changes.is_empty() {
+            let owner = loaded.mine.owner != mine.owner;
+            if changes.is_empty() && !owner {
                 return Ok(mine);
             }
             if mine.side == Side::Source {
@@ -446,7 +463,9 @@ impl Service {
                     template.still_complete(&loaded.mine, &mine, "input")?;
                 }
             }
-            let own = |change: &FieldChange| change.field == "owner" || change.field.starts_with("qualification.");
+            let own = |change: &FieldChange| {
+                change.field == "externalReference" || change.field.starts_with("qualification.")
+            };
             let (own, shared): (Vec<_>, Vec<_>) = changes.into_iter().partition(own);
             mine.version += 1;
             mine.updated_at = tx.now;
@@ -460,11 +479,16 @@ impl Service {
                 expires_at: mine.expires_at,
                 on_expiry: mine.on_expiry.clone(),
                 expires_to: mine.expires_to.clone(),
+                warn_at: mine.warn_at,
                 version: other.version + 1,
                 updated_at: tx.now,
                 ..other.clone()
             });
             let mut audience = vec![mine.company];
+            if owner {
+                let happening = Happening::LeadOwnerChanged { from: loaded.mine.owner, to: mine.owner };
+                tx.happened(audience.clone(), Some(member.id), Some(id), None, happening);
+            }
             if !own.is_empty() {
                 let happening = Happening::LeadUpdated { changes: own };
                 tx.happened(audience.clone(), Some(member.id), Some(id), None, happening);
@@ -540,14 +564,16 @@ impl Service {
                 lead.expires_at = None;
                 lead.on_expiry = None;
                 lead.expires_to = None;
+                lead.warn_at = None;
             }
             Patch::Value(at) => {
                 if at <= tx.now {
                     faults.push(Fault::invalid("input.expiresAt", "The limit must be in the future."));
                 } else if at > latest(tx.now) {
                     faults.push(Fault::invalid("input.expiresAt", "The limit must be within the next 10 years."));
-                } else {
+                } else if lead.expires_at != Some(at) {
                     lead.expires_at = Some(at);
+                    lead.warn_at = Some(tx.warn_at(at));
                 }
             }
         }

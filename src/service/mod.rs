@@ -3,9 +3,9 @@
 //! This room alone opens transactions. To add a use case: a function on [`Service`] in the file of its noun, whose
 //! body stands in [`transaction!`], loads through [`authorize`], and tells what happened with [`Tx::happened`].
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use quick_cache::sync::Cache;
 use sea_orm::{DatabaseTransaction, DbErr};
 use uuid::Uuid;
@@ -50,6 +50,21 @@ pub trait Bus: Send + Sync + fmt::Debug {
     fn moved(&self, heads: &[(CompanyId, i64)]);
 }
 
+/// What an operator sets of the use cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How long an idempotency key is remembered.
+    pub keys_kept: TimeDelta,
+    /// How long before its limit a lead's sides are told, though never before three quarters of the time have passed.
+    pub warn_before: TimeDelta,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { keys_kept: TimeDelta::days(7), warn_before: TimeDelta::days(1) }
+    }
+}
+
 /// The use cases, over one database.
 #[derive(Debug)]
 pub struct Service {
@@ -59,6 +74,7 @@ pub struct Service {
     bus: Arc<dyn Bus>,
     /// This process, as the holder of leases.
     instance: Uuid,
+    policy: Policy,
     cursors: cursor::Cursors,
     companies: Cache<CompanyId, Arc<Company>>,
     members: Cache<(String, String), Arc<member::Known>>,
@@ -82,11 +98,17 @@ impl Service {
             instance: ids.next(),
             ids,
             bus,
+            policy: Policy::default(),
             cursors: cursor::Cursors::new(key),
             companies: Cache::new(10_000),
             members: Cache::new(50_000),
             definitions: Cache::new(10_000),
         })
+    }
+
+    /// The same with what an operator has set.
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The time now, cut to milliseconds.
@@ -108,7 +130,8 @@ impl Service {
         // SQLite's one writer is waited for here: what is busy now has been so for the whole wait.
         let inner = self.db.begin().await.map_err(|error| if is_retryable(&error) { busy() } else { error.into() })?;
         let clock = self.clock.clone();
-        Ok(Tx { inner, now: clock.now(), clock, ids: self.ids.clone(), events: Vec::new() })
+        let (now, warn_before) = (clock.now(), self.policy.warn_before);
+        Ok(Tx { inner, now, clock, ids: self.ids.clone(), warn_before, events: Vec::new() })
     }
 
     /// Ends a transaction: appends what happened, commits, wakes the readers of the logs. `None` where another writer
@@ -134,6 +157,7 @@ impl Service {
                 *attempt += 1;
                 if *attempt < MAX_ATTEMPTS {
                     tracing::debug!(%cause, attempt, "another writer was in the way; trying again");
+                    tokio::time::sleep(pause(*attempt)).await;
                     return None;
                 }
                 tracing::warn!(%cause, "gave up after {MAX_ATTEMPTS} attempts");
@@ -144,7 +168,15 @@ impl Service {
     }
 }
 
-const MAX_ATTEMPTS: u32 = 5;
+const MAX_ATTEMPTS: u32 = 7;
+
+/// How long to wait before a transaction is tried again: anything up to a bound that doubles with each attempt, so that
+/// those who were in each other's way don't meet again.
+fn pause(attempt: u32) -> Duration {
+    const FIRST: Duration = Duration::from_millis(10);
+    const LONGEST: Duration = Duration::from_millis(250);
+    (FIRST * 2_u32.saturating_pow(attempt.saturating_sub(1))).min(LONGEST).mul_f64(rand::random())
+}
 
 fn busy() -> Error {
     Error::new(ErrorCode::Unavailable, "The server is busy with other writers. Try again.")
@@ -178,10 +210,17 @@ pub(crate) struct Tx {
     now: DateTime<Utc>,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    warn_before: TimeDelta,
     events: Vec<NewEvent>,
 }
 
 impl Tx {
+    /// When to tell of a limit that is set now.
+    fn warn_at(&self, limit: DateTime<Utc>) -> DateTime<Utc> {
+        let quarter = TimeDelta::milliseconds((limit - self.now).num_milliseconds() / 4);
+        limit - self.warn_before.min(quarter)
+    }
+
     fn db(&self) -> &DatabaseTransaction {
         &self.inner
     }

@@ -397,7 +397,7 @@ impl Service {
                 return Ok(new);
             }
             let happening = Happening::OpportunityUpdated { changes };
-            self.save_opportunity(tx, member, &loaded, new, happening).await
+            self.save_opportunity(tx, member, &loaded, new, vec![happening]).await
         })
     }
 
@@ -504,13 +504,17 @@ impl Service {
                 _ => return Err(Error::internal("an opportunity's workflow changes a lead")),
             }
         }
-        let happening = Happening::OpportunityStageChanged {
+        let mut happenings = vec![Happening::OpportunityStageChanged {
             from: decision.from,
             to: decision.to,
             action: decision.action,
             reason,
-        };
-        self.save_opportunity(tx, member, loaded, new, happening).await
+        }];
+        let changes = Opportunity::differences(&loaded[0], &new);
+        if !changes.is_empty() {
+            happenings.push(Happening::OpportunityUpdated { changes });
+        }
+        self.save_opportunity(tx, member, loaded, new, happenings).await
     }
 
     /// Saves a changed opportunity in every view that is live, and tells those who see it, lead by lead.
@@ -520,7 +524,7 @@ impl Service {
         member: &Member,
         loaded: &authorize::Authorized<Vec<Opportunity>>,
         new: Opportunity,
-        happening: Happening,
+        happenings: Vec<Happening>,
     ) -> Result<Opportunity> {
         let views: Vec<_> = loaded
             .iter()
@@ -545,11 +549,13 @@ impl Service {
             }
         }
         let actor = Some(member.id);
-        if audiences.iter().all(|(_, companies)| !companies.contains(&member.company)) {
-            tx.happened(vec![member.company], actor, None, Some(new.id.0), happening.clone());
-        }
-        for (lead, companies) in audiences {
-            tx.happened(companies, actor, Some(lead), Some(new.id.0), happening.clone());
+        for happening in happenings {
+            if audiences.iter().all(|(_, companies)| !companies.contains(&member.company)) {
+                tx.happened(vec![member.company], actor, None, Some(new.id.0), happening.clone());
+            }
+            for (lead, companies) in &audiences {
+                tx.happened(companies.clone(), actor, Some(*lead), Some(new.id.0), happening.clone());
+            }
         }
         Ok(views.into_iter().next().unwrap_or(new))
     }

@@ -16,7 +16,7 @@ use crate::{
     domain::{
         actor::{Member, Side},
         comment::Visibility,
-        event::Happening,
+        event::{FieldChange, Happening},
         global_id::NodeType,
         id::{CompanyId, LeadId, MemberId, TaskId},
         page::{Page, PageRequest},
@@ -171,7 +171,7 @@ impl Service {
                 created_at: tx.now,
             };
             store::thread::insert_task(tx.db(), &parties.mine, &task).await?;
-            tell(tx, member, &parties, &task, TaskChange::Created);
+            tell(tx, member, &parties, &task, TaskChange::Created, Vec::new());
             Ok(task)
         })
     }
@@ -197,7 +197,7 @@ impl Service {
             }
             let new = Task { version: task.version + 1, ..new };
             authorize::save_task(tx, &task, &new).await?;
-            tell(tx, member, &parties, &new, change);
+            tell(tx, member, &parties, &new, change, Task::differences(&task, &new));
             Ok(new)
         })
     }
@@ -342,7 +342,8 @@ async fn assignment(
     Ok((company, assignee))
 }
 
-fn tell(tx: &mut Tx, member: &Member, parties: &Parties, task: &Task, change: TaskChange) {
+fn tell(tx: &mut Tx, member: &Member, parties: &Parties, task: &Task, change: TaskChange, changes: Vec<FieldChange>) {
     let audience = audience(parties, task.visibility);
-    tx.happened(audience, Some(member.id), Some(task.lead), Some(task.id.0), Happening::TaskChanged { change });
+    let happening = Happening::TaskChanged { change, changes };
+    tx.happened(audience, Some(member.id), Some(task.lead), Some(task.id.0), happening);
 }

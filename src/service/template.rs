@@ -130,7 +130,7 @@ impl Service {
                 return Err(faults.into());
             }
             if template.is_default {
-                store::company::unset_default_template(tx.db(), Scope::of(member), template.subject, tx.now).await?;
+                unset_default(tx, member, template.subject).await?;
             }
             if !store::company::insert_template(tx.db(), &template, tx.now).await? {
                 let message = format!("Your company has a template {} already.", template.key);
@@ -181,7 +181,7 @@ impl Service {
                 return Ok(new);
             }
             if new.is_default && !old.is_default {
-                store::company::unset_default_template(tx.db(), Scope::of(member), new.subject, tx.now).await?;
+                unset_default(tx, member, new.subject).await?;
             }
             new.version += 1;
             if !store::company::update_template(tx.db(), Scope::of(member), &new, tx.now).await? {
@@ -219,6 +219,16 @@ impl Service {
         }
         Ok(None)
     }
+}
+
+/// Another template is to be the default one.
+async fn unset_default(tx: &mut Tx, member: &Member, subject: Subject) -> Result<()> {
+    for id in store::company::unset_default_template(tx.db(), Scope::of(member), subject, tx.now).await? {
+        let change = FieldChange::of("isDefault", Some(true.to_string()), Some(false.to_string()));
+        let happening = Happening::TemplateUpdated { changes: change.into_iter().collect() };
+        tx.happened(vec![member.company], Some(member.id), None, Some(id.0), happening);
+    }
+    Ok(())
 }
 
 fn is_key(key: &str) -> bool {

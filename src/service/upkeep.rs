@@ -7,8 +7,6 @@ use crate::{error::Result, store};
 
 /// How long a lease holds when its holder dies.
 const LEASE: Duration = Duration::seconds(30);
-/// How long an idempotency key is remembered.
-const KEYS_KEPT: Duration = Duration::days(7);
 
 impl Service {
     /// Takes or renews the lease of a job for this instance; `false` while another one holds it.
@@ -21,9 +19,14 @@ impl Service {
         Ok(!store::lead::due(self.db().read(), self.now(), 1).await?.is_empty())
     }
 
-    /// Forgets the idempotency keys that are older than seven days.
+    /// Whether the limit of any lead comes near without its sides having been told.
+    pub async fn any_expiring(&self) -> Result<bool> {
+        Ok(!store::lead::expiring(self.db().read(), self.now(), 1).await?.is_empty())
+    }
+
+    /// Forgets the idempotency keys that are older than the operator has them kept.
     pub async fn forget_old_keys(&self) -> Result<u64> {
-        transaction!(self, tx, { store::key::forget(tx.db(), tx.now - KEYS_KEPT).await })
+        transaction!(self, tx, { store::key::forget(tx.db(), tx.now - self.policy.keys_kept).await })
     }
 
     /// Whether the database answers.

@@ -5,17 +5,21 @@ use std::{collections::HashMap, sync::Arc};
 use sea_orm::ConnectionTrait;
 use serde_json::Value;
 
-use super::{Service, Tx, authorize, transaction};
+use super::{
+    Service, Tx, authorize,
+    lead::{claim, fingerprint, idempotency},
+    transaction,
+};
 use crate::{
     domain::{
         actor::{Member, Role, Side},
-        event::Happening,
+        event::{FieldChange, Happening},
         id::{LeadId, WorkflowId},
         lead::{Destination, Lead, WorkflowRef},
         workflow::{
             builtin,
             check::DefinitionFault,
-            definition::{Definition, Subject, TrackKey},
+            definition::{Definition, StageKind, Subject, TrackKey},
             diagram, read,
             version::{MAX_VERSIONS, WorkflowState, WorkflowVersion},
         },
@@ -105,28 +109,43 @@ impl Service {
     ///
     /// # Errors
     /// `FORBIDDEN` without ADMIN; every fault of the definition at once, each with its JSON pointer; `DUPLICATE` for the
-    /// key of a shipped workflow; `CONFLICT`.
+    /// key of a shipped workflow, and for an idempotency key that was used for other content; `CONFLICT`.
     pub async fn draft_workflow(
         &self,
         member: &Member,
         definition: &Value,
         expected_version: Option<i32>,
+        idempotency_key: Option<&str>,
     ) -> Result<WorkflowVersion> {
         authorize::role(member, &[Role::Admin], "draft a workflow")?;
+        let mut faults = Vec::new();
+        let key = idempotency(idempotency_key, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
+        let fingerprint = fingerprint(&(definition, expected_version));
         let definition = read::read(definition).map_err(|faults| refused(faults, "input.definition"))?;
         if builtin::all().iter().any(|shipped| shipped.key == definition.key) {
             let message = format!("\"{}\" is the key of a shipped workflow: give yours another one.", definition.key);
             return Err(Fault::new(ErrorCode::Duplicate, message).at("input.definition").pointer("/key").into());
         }
         transaction!(self, tx, {
-            let (draft, newest) = store::workflow::draft(tx.db(), Scope::of(member), &definition.key).await?;
+            let scope = Scope::of(member);
+            let (draft, newest) = store::workflow::draft(tx.db(), scope, &definition.key).await?;
+            let id = draft.as_ref().map_or_else(|| tx.fresh(), |draft| draft.id);
+            if let Some(key) = &key
+                && let Some(earlier) = claim(tx, member, key, "draftWorkflow", &fingerprint, id.0).await?
+            {
+                let found = store::workflow::find(tx.db(), scope, WorkflowId(earlier)).await?;
+                return found.ok_or_else(|| Error::not_found("workflow"));
+            }
             let definition = Arc::new(Definition { version: newest + 1, ..definition.clone() });
             let Some(draft) = draft else {
                 if expected_version.is_some() {
                     let message = "There is no draft of this workflow that could have a version.";
                     return Err(Fault::new(ErrorCode::Conflict, message).at("input.expectedVersion").into());
                 }
-                return first_draft(tx, member, definition).await;
+                return first_draft(tx, member, id, definition).await;
             };
             authorize::version("draft", draft.version, expected_version)?;
             let new = WorkflowVersion { definition, version: draft.version + 1, ..draft.clone() };
@@ -305,7 +324,12 @@ impl Service {
             }
             let audience = std::iter::once(mine.company).chain(other.as_ref().map(|other| other.company)).collect();
             let (old, new) = (from.definition.version, to.definition.version);
-            let happening = Happening::LeadWorkflowChanged { from: old, to: new };
+            let stands = |lead: &Lead, track| lead.at(track).map(str::to_owned);
+            let changes = [("stage", TrackKey::Stage), ("status", TrackKey::Status)]
+                .into_iter()
+                .filter_map(|(field, track)| FieldChange::of(field, stands(&loaded.mine, track), stands(&mine, track)))
+                .collect();
+            let happening = Happening::LeadWorkflowChanged { from: old, to: new, changes };
             tx.happened(audience, Some(member.id), Some(id), None, happening);
             authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
             if call.dry_run {
@@ -345,13 +369,18 @@ fn refused(faults: Vec<DefinitionFault>, field: &str) -> Error {
     faults.into_iter().map(fault).collect::<Vec<_>>().into()
 }
 
-async fn first_draft(tx: &mut Tx, member: &Member, definition: Arc<Definition>) -> Result<WorkflowVersion> {
+async fn first_draft(
+    tx: &mut Tx,
+    member: &Member,
+    id: WorkflowId,
+    definition: Arc<Definition>,
+) -> Result<WorkflowVersion> {
     if store::workflow::count(tx.db(), Scope::of(member)).await? >= MAX_VERSIONS {
         let message = format!("Your company keeps {MAX_VERSIONS} versions of workflows, which is the most.");
         return Err(Fault::invalid("input.definition", message).into());
     }
     let new = WorkflowVersion {
-        id: tx.fresh(),
+        id,
         owner: Some(member.company),
         definition,
         state: WorkflowState::Draft,
@@ -473,6 +502,7 @@ fn refit(view: &mut Lead, stages: &HashMap<String, String>, to: &WorkflowVersion
             return Err(format!("A counter runs that ends with \"{then}\", which is not possible there."));
         };
         let stage = action.to.as_ref().and_then(|to| definition.stage(to));
+        view.warn_at = view.warn_at.filter(|_| stage.is_some_and(|stage| stage.kind == StageKind::Expired));
         view.expires_to =
             stage.map(|stage| Destination { stage: stage.key.clone(), kind: stage.kind, track: stage.track });
     }

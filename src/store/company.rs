@@ -385,11 +385,11 @@ pub async fn unset_default_template(
     scope: Scope,
     subject: Subject,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<Vec<TemplateId>> {
     use template::Column as C;
     // Of two that are made the default at once, the second waits here and sees the first.
     let of_subject = Condition::all().add(C::CompanyId.eq(scope.company().0)).add(C::Subject.eq(subject_name(subject)));
-    template::Entity::find().filter(of_subject).order_by_asc(C::Id).lock_exclusive().all(db).await?;
+    let all = template::Entity::find().filter(of_subject).order_by_asc(C::Id).lock_exclusive().all(db).await?;
     template::Entity::update_many()
         .col_expr(C::IsDefault, Expr::value(false))
         .col_expr(C::Version, Expr::col(C::Version).add(1))
@@ -399,7 +399,7 @@ pub async fn unset_default_template(
         .filter(C::IsDefault.eq(true))
         .exec(db)
         .await?;
-    Ok(())
+    Ok(all.into_iter().filter(|row| row.is_default).map(|row| TemplateId(row.id)).collect())
 }
 
 const fn subject_name(subject: Subject) -> &'static str {

@@ -168,11 +168,36 @@ fn sqlx_code(error: &DbErr) -> Option<String> {
     Some(sqlx_error(error)?.as_database_error()?.code()?.into_owned())
 }
 
-/// Whether the same transaction may succeed when it is tried again: a busy SQLite file (5, 6 and their extended
-/// codes), or a serialisation failure or deadlock of PostgreSQL.
+/// Whether the same transaction may succeed when it is tried again: a busy or locked SQLite file (5, 6 and their extended
+/// codes), or a serialisation failure (40001), a deadlock (40P01) or a lock that was not had in time (55P03) of
+/// PostgreSQL.
 pub fn is_retryable(error: &DbErr) -> bool {
-    sqlx_code(error)
-        .is_some_and(|code| matches!(code.as_str(), "5" | "6" | "261" | "262" | "517" | "518" | "40001" | "40P01"))
+    sqlx_code(error).is_some_and(|code| is_retryable_code(&code))
+}
+
+fn is_retryable_code(code: &str) -> bool {
+    match code.parse::<u32>() {
+        // An extended code of SQLite has its primary code in the lowest byte.
+        Ok(code) if code < 40_000 => matches!(code & 0xff, 5 | 6),
+        _ => matches!(code, "40001" | "40P01" | "55P03"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_retryable_code;
+
+    #[test]
+    fn what_another_writer_causes_is_tried_again_and_nothing_else() {
+        // SQLITE_BUSY, its RECOVERY, SNAPSHOT and TIMEOUT; SQLITE_LOCKED, its SHAREDCACHE and VTAB; of PostgreSQL.
+        for code in ["5", "261", "517", "773", "6", "262", "518", "40001", "40P01", "55P03"] {
+            assert!(is_retryable_code(code), "{code}");
+        }
+        // Constraints, a full disk, a cancelled statement, a syntax error, a lost connection.
+        for code in ["1", "13", "19", "1555", "2067", "23505", "23503", "57014", "57P01", "42601", "08006", "", "x"] {
+            assert!(!is_retryable_code(code), "{code}");
+        }
+    }
 }
 
 /// Whether the database could not be reached at all.

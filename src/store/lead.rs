@@ -128,6 +128,7 @@ pub(super) fn lead_of(row: &QueryResult) -> Result<Lead> {
             expires_to = row.next()?;
             None
         },
+        warn_at: None,
         accepted_at: row.next()?,
         declined_at: row.next()?,
         expired_at: row.next()?,
@@ -153,6 +154,7 @@ pub(super) fn lead_of(row: &QueryResult) -> Result<Lead> {
         lead.expires_to = Some(Destination { stage, kind: stage_kind_of(kind)?, track: track_of(track)? });
     }
     lead.details = row.next::<Option<Json<Box<Details>>>>()?.map(|Json(details)| details);
+    lead.warn_at = row.next()?;
     lead.vendor = row.next::<Option<_>>()?.map(CompanyId);
     let mover = row.next::<Option<&str>>()?;
     lead.stage_moved_by =
@@ -214,6 +216,7 @@ fn row_of(lead: &Lead) -> lead_view::Model {
         expires_to: lead.expires_to.as_ref().map(|to| to.stage.clone()),
         expires_kind: lead.expires_to.as_ref().map(|to| to.kind.as_str().to_owned()),
         expires_track: lead.expires_to.as_ref().map(|to| to.track.as_str().to_owned()),
+        warn_at: lead.warn_at,
         workflow_owner: lead.workflow.owner.map(|id| id.0),
         stage_locked: lead.stage_locked,
         status_key: lead.status.as_ref().map(|(key, _)| key.clone()),
@@ -640,6 +643,7 @@ pub async fn end_assignments(db: &impl ConnectionTrait, partnership: Partnership
         .col_expr(lead_view::Column::Version, Expr::col(lead_view::Column::Version).add(1))
         .col_expr(lead_view::Column::ExpiresAt, Expr::value(None::<DateTime<Utc>>))
         .col_expr(lead_view::Column::SortExpires, Expr::value(NEVER))
+        .col_expr(lead_view::Column::WarnAt, Expr::value(None::<DateTime<Utc>>))
         .col_expr(lead_view::Column::OnExpiry, Expr::value(None::<String>))
         .col_expr(lead_view::Column::ExpiresTo, Expr::value(None::<String>))
         .col_expr(lead_view::Column::ExpiresKind, Expr::value(None::<String>))
@@ -676,6 +680,32 @@ pub async fn due_across(
     now: DateTime<Utc>,
 ) -> Result<Vec<(LeadId, CompanyId)>> {
     ids_of_due(db, select_due(now).filter(lead_view::Column::PartnershipId.eq(partnership.0))).await
+}
+
+/// The leads whose limit comes near without their sides having been told, with their source, the longest waiting first.
+pub async fn expiring(db: &impl ConnectionTrait, now: DateTime<Utc>, limit: u64) -> Result<Vec<(LeadId, CompanyId)>> {
+    use lead_view::Column as C;
+    let select = lead_view::Entity::find()
+        .filter(C::Side.eq(Side::Source.as_str()))
+        .filter(C::WarnAt.is_not_null())
+        .filter(C::WarnAt.lte(now))
+        .filter(C::ExpiresAt.gt(now))
+        .order_by_asc(C::WarnAt)
+        .limit(limit);
+    ids_of_due(db, select).await
+}
+
+/// Notes that a lead's sides have been told; `false` where that was done before. It is no change of the lead.
+pub async fn told_of_limit(db: &impl ConnectionTrait, source: &Lead) -> Result<bool> {
+    use lead_view::Column as C;
+    let done = lead_view::Entity::update_many()
+        .col_expr(C::WarnAt, Expr::value(None::<DateTime<Utc>>))
+        .filter(C::LeadId.eq(source.id.0))
+        .filter(C::WarnAt.is_not_null())
+        .filter(C::EndedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected > 0)
 }
 
 fn select_due(now: DateTime<Utc>) -> Select<lead_view::Entity> {

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use chrono::{DateTime, Utc};
 use cosell_entity::{comment, task};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
+    sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -48,6 +49,7 @@ fn comment_of(row: comment::Model) -> Result<Comment> {
         in_reply_to: row.in_reply_to.map(CommentId),
         created_at: row.created_at,
         edited_at: row.edited_at,
+        version: row.version,
     })
 }
 
@@ -95,6 +97,7 @@ pub async fn insert_comment(db: &impl ConnectionTrait, lead: &Lead, new: &Commen
         created_at: Set(new.created_at),
         edited_at: Set(None),
         removed_at: Set(None),
+        version: Set(new.version),
     };
     comment::Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
@@ -126,28 +129,33 @@ pub async fn comment_with_receiver(
     .transpose()
 }
 
-/// Changes a comment's text; `false` where it has been removed meanwhile.
-pub async fn edit_comment(db: &impl ConnectionTrait, id: CommentId, body: &str, now: DateTime<Utc>) -> Result<bool> {
-    let done = comment::Entity::update_many()
+/// Changes a comment's text; `false` where another call changed or removed it meanwhile.
+pub async fn edit_comment(db: &impl ConnectionTrait, old: &Comment, body: &str, now: DateTime<Utc>) -> Result<bool> {
+    let done = change_of(old)
         .col_expr(comment::Column::Body, Expr::value(body))
         .col_expr(comment::Column::EditedAt, Expr::value(now))
-        .filter(comment::Column::Id.eq(id.0))
-        .filter(comment::Column::RemovedAt.is_null())
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
 }
 
-/// Removes a comment: its row keeps the thread's shape, its text is gone; `false` where that was done before.
-pub async fn remove_comment(db: &impl ConnectionTrait, id: CommentId, now: DateTime<Utc>) -> Result<bool> {
-    let done = comment::Entity::update_many()
+/// Removes a comment: its row keeps the thread's shape, its text is gone; `false` where another call changed or removed
+/// it meanwhile.
+pub async fn remove_comment(db: &impl ConnectionTrait, old: &Comment, now: DateTime<Utc>) -> Result<bool> {
+    let done = change_of(old)
         .col_expr(comment::Column::Body, Expr::value(""))
         .col_expr(comment::Column::RemovedAt, Expr::value(now))
-        .filter(comment::Column::Id.eq(id.0))
-        .filter(comment::Column::RemovedAt.is_null())
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+fn change_of(old: &Comment) -> UpdateMany<comment::Entity> {
+    comment::Entity::update_many()
+        .col_expr(comment::Column::Version, Expr::value(old.version + 1))
+        .filter(comment::Column::Id.eq(old.id.0))
+        .filter(comment::Column::Version.eq(old.version))
+        .filter(comment::Column::RemovedAt.is_null())
 }
 
 /// A part of a lead's thread, the oldest first.
@@ -186,7 +194,7 @@ pub async fn comments_of_leads(
             table: "comment",
             of: "lead_id",
             columns: "t.id, t.lead_id, t.company_id, t.author_id, t.visibility, t.body, t.in_reply_to, t.created_at, \
-                t.edited_at, m.company_id, m.name, m.email, m.roles",
+                t.edited_at, t.version, m.company_id, m.name, m.email, m.roles",
             join: "JOIN member m ON m.id = t.author_id",
             scope: SCOPE,
             order: ["created_at", "id"],
@@ -210,6 +218,7 @@ pub async fn comments_of_leads(
             in_reply_to: row.next::<Option<_>>()?.map(CommentId),
             created_at: row.next()?,
             edited_at: row.next()?,
+            version: row.next()?,
         };
         let author = company::profile(comment.author.0, row.next()?, row.next()?, row.next()?, row.next()?);
         found.entry(comment.lead).or_default().push((comment, author));

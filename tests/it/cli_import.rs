@@ -47,8 +47,8 @@ impl Setting {
         let ids = Arc::new(TimeOrdered::new(clock.clone()));
         let service = Service::new(db, clock, ids, Arc::new(Silent)).await.expect("the use cases");
         let (acme, globex) = (admin(&service, "acme").await, admin(&service, "globex").await);
-        let partnership = service.invite_partner(&acme, "globex", true).await.expect("an invitation").id;
-        service.accept_partnership(&globex, partnership).await.expect("a partnership");
+        let partnership = service.invite_partner(&acme, "globex", true, None).await.expect("an invitation").id;
+        service.accept_partnership(&globex, partnership, None).await.expect("a partnership");
         Self { cli, service, partnership, _database: database }
     }
 
@@ -178,7 +178,7 @@ on_both_databases! {
         let output = setting.import(&file, ["--template", "nonsense"]);
         assert!(output.failed(1).contains("no template nonsense for leads; it has partner-lead"), "{output}");
         let member = admin(&setting.service, "acme").await;
-        setting.service.suspend_partnership(&member, setting.partnership).await.expect("it is suspended");
+        setting.service.suspend_partnership(&member, setting.partnership, None).await.expect("it is suspended");
         for output in [setting.import(&file, []), setting.import(&file, ["--dry-run"])] {
             assert_eq!(output.failed(1), "error: The partnership is SUSPENDED; leads are shared across an ACTIVE one.");
         }

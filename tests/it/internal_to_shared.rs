@@ -47,6 +47,7 @@ async fn whole_log(person: &Person) -> String {
         actor { __typename ... on Member { id } }
         ... on LeadStageChanged { action from { key } to { key } reason }
         ... on LeadUpdated { changes { field before after } }
+        ... on LeadOwnerChanged { fromOwner { id } toOwner { id } }
         ... on LeadActionTaken { action name reason }
         ... on OpportunityCreated { opportunity { id name } }
         ... on OpportunityStageChanged { opportunity { id name } action } } } } }";

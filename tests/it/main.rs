@@ -4,6 +4,7 @@
 
 mod support;
 
+mod activity;
 mod architecture;
 mod board;
 mod cli_company;
@@ -11,6 +12,7 @@ mod cli_import;
 mod cli_server;
 mod cli_token;
 mod cli_workflow;
+mod contention;
 mod docs;
 mod duplicates;
 mod event_streams;
@@ -27,6 +29,7 @@ mod matrix;
 mod opportunity;
 mod races;
 mod refusals;
+mod repetition;
 mod schema;
 mod story;
 mod submitted_lead;

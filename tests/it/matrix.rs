@@ -188,26 +188,26 @@ async fn every_field_of_the_schema_has_a_row_and_every_row_a_field() {
 }
 
 /// A row's field without what tells two rows of one field apart.
-fn plain(field: &str) -> &str {
+pub(crate) fn plain(field: &str) -> &str {
     field.split('(').next().expect("a name")
 }
 
 /// The companies of a lead that was passed on, and everybody who calls.
-struct Scene {
-    world: World,
+pub(crate) struct Scene {
+    pub(crate) world: World,
     /// Of acme and globex.
-    partnership: String,
+    pub(crate) partnership: String,
     /// Of acme and initech.
-    earlier: String,
+    pub(crate) earlier: String,
     /// globex's SALES.
-    clerk: String,
+    pub(crate) clerk: String,
     /// acme's SALES.
-    owner: String,
+    pub(crate) owner: String,
     serial: AtomicU32,
 }
 
 impl Scene {
-    async fn set(world: World) -> Self {
+    pub(crate) async fn set(world: World) -> Self {
         let earlier = world.partnership("acme", "initech").await;
         let partnership = world.partnership("acme", "globex").await;
         // Members are recorded when they are first seen: before any row is counted.
@@ -221,23 +221,23 @@ impl Scene {
         Self { world, partnership, earlier, clerk, owner, serial: AtomicU32::new(0) }
     }
 
-    fn vendor(&self) -> Person {
+    pub(crate) fn vendor(&self) -> Person {
         self.world.as_("acme", "SALES")
     }
 
-    fn partner(&self) -> Person {
+    pub(crate) fn partner(&self) -> Person {
         self.world.as_("globex", "SALES")
     }
 
     /// A lead that initech had, and that is pending with globex.
-    async fn pending(&self) -> String {
+    pub(crate) async fn pending(&self) -> String {
         let lead = self.world.shared_lead("acme", &self.earlier, "Forty seats").await;
         let input = json!({ "leadId": lead, "partnershipId": self.partnership });
         self.vendor().mutate("shareLead", input, "lead { id }").await.ok();
         lead
     }
 
-    async fn accepted(&self) -> String {
+    pub(crate) async fn accepted(&self) -> String {
         let lead = self.pending().await;
         self.partner().mutate("acceptLead", json!({ "leadId": lead }), "lead { id }").await.ok();
         lead
@@ -265,7 +265,7 @@ impl Scene {
     }
 
     /// A lead that acme works by itself, with all that a qualification asks for, created by that role.
-    async fn unassigned(&self, role: &str) -> String {
+    pub(crate) async fn unassigned(&self, role: &str) -> String {
         let known = json!({
             "goal": "A", "implementationOptions": "B", "procurementProcedure": "C", "decisionLevel": "D", "terms": "E",
             "decisionMaker": "F", "selectionCriteria": "G", "complianceWithCriteria": "H", "channel": "I"
@@ -279,7 +279,7 @@ impl Scene {
     }
 
     /// Such a lead, assigned to acme's member of that role.
-    async fn assigned(&self, role: &str) -> String {
+    pub(crate) async fn assigned(&self, role: &str) -> String {
         let lead = self.unassigned("SALES").await;
         let owner = self.world.as_("acme", role).id().await;
         let input = json!({ "leadId": lead, "ownerId": owner });
@@ -296,7 +296,7 @@ impl Scene {
     }
 
     /// A SHARED comment on a pending lead, by the receiver's SALES.
-    async fn comment(&self) -> String {
+    pub(crate) async fn comment(&self) -> String {
         let input = json!({ "leadId": self.pending().await, "body": "Who is the buyer?" });
         let added = self.partner().mutate("addComment", input, "comment { id }").await.ok();
         added.text_at("/addComment/comment/id").to_owned()
@@ -366,7 +366,7 @@ impl Scene {
         })
     }
 
-    fn fresh_key(&self) -> String {
+    pub(crate) fn fresh_key(&self) -> String {
         format!("fair-{}", self.serial.fetch_add(1, Ordering::Relaxed))
     }
 
@@ -405,7 +405,7 @@ impl Scene {
     }
 
     /// A subject of its own for the call of a row, and the input that names it.
-    async fn input(&self, field: &str) -> Value {
+    pub(crate) async fn input(&self, field: &str) -> Value {
         match field {
             "invitePartner" => json!({ "companySlug": self.newcomer().await, "role": "VENDOR" }),
             "acceptPartnership" => json!({ "partnershipId": self.offered("INVITED").await }),

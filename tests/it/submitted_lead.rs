@@ -318,6 +318,11 @@ on_both_databases! {
                 let now = json!({ "status": { "key": status }, "stage": { "key": stage }, "version": version });
                 assert_eq!(changed.next().await["leadChanged"], now, "{action}");
             }
+            if mutation == "requestLeadInfo" {
+                // Who answers first owns the lead on the vendor's side, which hears of it alone.
+                assert_eq!(feeds[0].next().await["activity"]["__typename"], "LeadOwnerChanged");
+                changes[0].next().await;
+            }
         }
     }
 

@@ -88,12 +88,12 @@ impl<'a> Story<'a> {
         let (nora, axel) = (sign_in(service, "nora").await?, sign_in(service, "axel").await?);
         let (clara, ben) = (sign_in(service, "clara").await?, sign_in(service, "ben").await?);
         let finn = sign_in(service, "finn").await?;
-        let contoso = service.invite_partner(&axel, "contoso", true).await?.id;
+        let contoso = service.invite_partner(&axel, "contoso", true, None).await?.id;
         clock.advance(TimeDelta::minutes(25));
-        service.accept_partnership(&ben, contoso).await?;
-        let fabrikam = service.invite_partner(&axel, "fabrikam", true).await?.id;
+        service.accept_partnership(&ben, contoso, None).await?;
+        let fabrikam = service.invite_partner(&axel, "fabrikam", true, None).await?.id;
         clock.advance(TimeDelta::hours(1));
-        service.accept_partnership(&finn, fabrikam).await?;
+        service.accept_partnership(&finn, fabrikam, None).await?;
         Ok(Self { service, clock, nora, clara, finn, contoso, fabrikam })
     }
 
@@ -321,7 +321,7 @@ impl<'a> Story<'a> {
         self.clock.advance(TimeDelta::minutes(4));
         let form = if let Value::Object(form) = form { form } else { Map::new() };
         let asked = Asked::Action(action);
-        let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version: None };
+        let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version: None, once: None };
         Box::pin(self.service.perform(member, lead, &call)).await.map(|_| ())
     }
 

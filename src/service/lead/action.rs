@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::{ActionCall, Asked, at_stage, text_id};
+use super::{ActionCall, Asked, at_stage, claim, fingerprint, idempotency, text_id};
 use crate::{
     domain::{
         actor::{Member, Side},
@@ -16,7 +16,7 @@ use crate::{
         task::{Task, TaskChange, TaskState},
         template::Template,
         workflow::{
-            definition::{Definition, Direction, Effect, Subject, TrackKey},
+            definition::{Definition, Direction, Effect, StageKind, Subject, TrackKey},
             engine::{self, Caller, Change, Decision, Facts, Fields, Form, Limits},
         },
     },
@@ -37,7 +37,19 @@ impl Service {
     /// # Errors
     /// `NOT_FOUND`, `FORBIDDEN`, `INVALID_TRANSITION`, `LEAD_EXPIRED`, `LEAD_INACTIVE`, `CONFLICT`, and the form's faults.
     pub async fn perform(&self, member: &Member, id: LeadId, call: &ActionCall<'_>) -> Result<Lead> {
+        let mut faults = Vec::new();
+        let once = call.once.as_ref().map(|once| (once.operation, idempotency(Some(&once.key), &mut faults)));
+        if !faults.is_empty() {
+            return Err(faults.into());
+        }
+        let fingerprint = once.as_ref().map(|_| fingerprint(&(id, call)));
         transaction!(self, tx, {
+            if let Some(((operation, Some(key)), fingerprint)) = once.as_ref().zip(fingerprint.as_ref())
+                && let Some(earlier) = claim(tx, member, key, operation, fingerprint, id.0).await?
+            {
+                let found = store::lead::find(tx.db(), Scope::of(member), LeadId(earlier)).await?;
+                return self.as_of(found.ok_or_else(|| Error::not_found("lead"))?, tx.now).await;
+            }
             let loaded = authorize::lead(tx, member, id, "input.leadId", Purpose::Action).await?;
             authorize::version("lead", loaded.mine.version, call.expected_version)
                 .map_err(|error| at_stage(error, &loaded.mine.stage))?;
@@ -99,6 +111,7 @@ impl Service {
         let call = ActionCall {
             asked: Asked::Share,
             form: Map::from_iter([("partnershipId".to_owned(), Value::String(partnership))]),
+            once: None,
             ..call.clone()
         };
         let decision = decide(member, &mine, &definition, &template, &call, tx.now)?;
@@ -225,6 +238,9 @@ impl Service {
                 stop_counter(view);
                 view.version += 1;
             });
+            let audience = std::iter::once(mine.company).chain(other.as_ref().map(|other| other.company)).collect();
+            let changes = Lead::differences(&loaded.mine, &mine);
+            tx.happened(audience, None, Some(mine.id), None, Happening::LeadUpdated { changes });
             return authorize::save_lead(tx, loaded, &mine, other.as_ref()).await;
         }
         let form = Form { values: &Map::new(), prefix: "" };
@@ -255,6 +271,40 @@ impl Service {
             let due = loaded.mine.expired_by(tx.now);
             Box::pin(self.settle(tx, loaded)).await?;
             Ok(due)
+        })
+    }
+
+    /// Tells the sides of up to `limit` leads whose limits come near, once for each limit; returns how many it looked at.
+    pub async fn tell_of_limits(&self, limit: u64) -> Result<u64> {
+        let mut seen = 0;
+        for (id, source) in store::lead::expiring(self.db().read(), self.now(), limit).await? {
+            match self.tell_of_limit(id, source).await {
+                Ok(()) => seen += 1,
+                // One that can't be told of must not hold up the others.
+                Err(error) => tracing::error!(%error, lead = %id, "a lead's limit can't be told of"),
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn tell_of_limit(&self, id: LeadId, source: CompanyId) -> Result<()> {
+        transaction!(self, tx, {
+            let Some(loaded) = authorize::lead_of_system(tx, Scope::system(source), id).await? else {
+                return Ok(());
+            };
+            let lead = &loaded.mine;
+            let (Some(warn_at), Some(expires_at)) = (lead.warn_at, lead.expires_at) else { return Ok(()) };
+            // Another server told of it, or another limit was set, while this one waited.
+            if warn_at > tx.now || expires_at <= tx.now || !store::lead::told_of_limit(tx.db(), lead).await? {
+                return Ok(());
+            }
+            let definition = self.definition_in(tx, &lead.workflow).await?;
+            let due = engine::due(&definition, &facts(lead), expires_at);
+            let Some(to) = due.and_then(|action| definition.stage(action.to.as_ref()?)) else { return Ok(()) };
+            let audience = loaded.other.iter().map(|other| other.company).chain([lead.company]).collect();
+            let happening = Happening::LeadExpiring { expires_at, to: to.clone() };
+            tx.happened(audience, None, Some(id), None, happening);
+            Ok(())
         })
     }
 
@@ -306,6 +356,9 @@ impl Service {
                 if views[0].side != Side::Receiver {
                     return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
                 }
+                let audience = std::iter::once(member.company).chain(heard).collect();
+                let happening = Happening::OpportunityLinked {};
+                tx.happened(audience, Some(member.id), Some(lead.id), Some(id), happening);
                 views[0].id
             }
         };
@@ -365,11 +418,13 @@ async fn apply<'p>(tx: &Tx, member: Option<&Member>, plan: &'p Plan, prefix: &st
             Change::Date(date, at) => each(mine, other, |view| view.record(*date, *at)),
             Change::StartCounter(at, then) => {
                 let to = definition.action(then).and_then(|action| definition.stage(action.to.as_ref()?));
+                let warn_at = to.filter(|stage| stage.kind == StageKind::Expired).map(|_| tx.warn_at(*at));
                 let to = to.map(|stage| Destination { stage: stage.key.clone(), kind: stage.kind, track: stage.track });
                 each(mine, other, |view| {
                     view.expires_at = Some(*at);
                     view.on_expiry = Some(then.clone());
                     view.expires_to.clone_from(&to);
+                    view.warn_at = warn_at;
                 });
             }
             Change::StopCounter => each(mine, other, stop_counter),
@@ -506,32 +561,47 @@ fn tell(
     if moves {
         let (from, to, action) = (Some(from.clone()), to.clone(), action.clone());
         let happening = match to.track {
-            TrackKey::Stage => Happening::LeadStageChanged { from, to, action, reason: said },
-            TrackKey::Status => Happening::LeadStatusChanged { from, to, action, reason: said },
+            TrackKey::Stage => Happening::LeadStageChanged { from, to, action, reason: said.clone() },
+            TrackKey::Status => Happening::LeadStatusChanged { from, to, action, reason: said.clone() },
         };
         tx.happened(both.clone(), actor, Some(mine.id), None, happening);
-    } else if actor.is_some() && !decision.changes.iter().any(changes_fields) {
+        if let (None, StageKind::Expired, Some(expires_at)) = (actor, decision.to.kind, old.expires_at) {
+            let (from, to) = (decision.from.clone(), decision.to.clone());
+            let happening = Happening::LeadExpired { expires_at, from, to };
+            tx.happened(both.clone(), actor, Some(mine.id), None, happening);
+        }
+    } else if actor.is_some() && !shows_otherwise(old, mine, decision) {
+        // Who owns the lead on one side does not show on the other.
+        let own =
+            !decision.changes.is_empty() && decision.changes.iter().all(|change| matches!(change, Change::Owner(_)));
+        let audience = if own { vec![mine.company] } else { both.clone() };
         let name = definition.action(action).map_or_else(String::new, |action| action.name.clone());
-        let happening = Happening::LeadActionTaken { action: action.clone(), name, reason: said };
-        tx.happened(both.clone(), actor, Some(mine.id), None, happening);
+        let happening = Happening::LeadActionTaken { action: action.clone(), name, reason: said.clone() };
+        tx.happened(audience, actor, Some(mine.id), None, happening);
     }
-    let changes = Lead::differences(old, mine);
-    let (own, shared): (Vec<_>, Vec<_>) = changes
-        .into_iter()
-        .filter(|change| matches!(change.field.as_str(), "owner" | "active"))
-        .partition(|change| change.field == "owner");
-    // Who answers a lead first becomes its owner; that goes without saying.
-    if !own.is_empty() && decision.changes.iter().any(|change| matches!(change, Change::Owner(_))) {
-        tx.happened(vec![mine.company], actor, Some(mine.id), None, Happening::LeadUpdated { changes: own });
+    if mine.side == Side::Source && decision.changes.contains(&Change::EndAssignment) {
+        tx.happened(both.clone(), actor, Some(mine.id), None, Happening::LeadWithdrawn { reason: said });
     }
-    if !shared.is_empty() {
-        tx.happened(both, actor, Some(mine.id), None, Happening::LeadUpdated { changes: shared });
+    if old.owner != mine.owner {
+        let happening = Happening::LeadOwnerChanged { from: old.owner, to: mine.owner };
+        tx.happened(vec![mine.company], actor, Some(mine.id), None, happening);
+    }
+    let mut changes = Lead::differences(old, mine);
+    changes.retain(|change| change.field == "active");
+    if !changes.is_empty() {
+        tx.happened(both, actor, Some(mine.id), None, Happening::LeadUpdated { changes });
     }
 }
 
-/// Whether a change shows as one of the lead's fields.
-fn changes_fields(change: &Change) -> bool {
-    matches!(change, Change::Owner(_) | Change::Active(_) | Change::NewAssignment(..))
+/// Whether an action that moves nothing is told by what it changed: the owner that it names, the lead's being active, or
+/// its new receiver.
+fn shows_otherwise(old: &Lead, mine: &Lead, decision: &Decision) -> bool {
+    decision.changes.iter().any(|change| match change {
+        Change::Owner(_) => old.owner != mine.owner,
+        Change::Active(_) => old.active != mine.active,
+        Change::NewAssignment(..) => true,
+        _ => false,
+    })
 }
 
 fn tell_details(view: &mut Lead, change: impl FnOnce(&mut crate::domain::lead::Details)) {
@@ -634,7 +704,7 @@ async fn set_task(
         created_at: tx.now,
     };
     store::thread::insert_task(tx.db(), view, &task).await?;
-    let happening = Happening::TaskChanged { change: TaskChange::Created };
+    let happening = Happening::TaskChanged { change: TaskChange::Created, changes: Vec::new() };
     tx.happened(vec![view.company], actor, Some(view.id), Some(task.id.0), happening);
     Ok(())
 }
@@ -650,6 +720,7 @@ fn stop_counter(view: &mut Lead) {
     view.expires_at = None;
     view.on_expiry = None;
     view.expires_to = None;
+    view.warn_at = None;
 }
 
 /// The earlier receiver's view as it stays when the lead is passed on: a lead that was still unanswered is withdrawn
@@ -679,6 +750,8 @@ fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition)
             TrackKey::Stage => Happening::LeadStageChanged { from, to, action, reason: None },
             TrackKey::Status => Happening::LeadStatusChanged { from, to, action, reason: None },
         };
+        tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
+        let happening = Happening::LeadWithdrawn { reason: None };
         tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
     }
     stop_counter(&mut frozen);

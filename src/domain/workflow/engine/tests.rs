@@ -102,6 +102,7 @@ pub(in super::super) fn whole_lead() -> Lead {
         expires_at: None,
         on_expiry: None,
         expires_to: None,
+        warn_at: None,
         accepted_at: None,
         declined_at: None,
         expired_at: None,
