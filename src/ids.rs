@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use uuid::{ContextV7, Timestamp, Uuid};
 
-use crate::domain::{clock::Clock, ids::IdSource};
+use crate::domain::{audit::Salt, clock::Clock, ids::IdSource};
 
 /// UUIDs of version 7 (RFC 9562): in the order of their time, and random besides.
 #[derive(Debug)]
@@ -26,5 +26,9 @@ impl IdSource for TimeOrdered {
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
         let context = self.context.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Uuid::new_v7(Timestamp::from_unix(&*context, seconds, now.timestamp_subsec_nanos()))
+    }
+
+    fn salt(&self) -> Salt {
+        Salt(rand::random())
     }
 }

@@ -14,6 +14,8 @@ pub struct Model {
     pub company_id: Uuid,
     /// The last position that was given.
     pub position: i64,
+    /// The time of the latest event in the log; none of an empty one.
+    pub last_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -30,6 +30,18 @@ pub struct Model {
     /// Its details, by kind.
     #[sea_orm(column_type = "JsonBinary")]
     pub content: Json,
+    /// Its place in the history of its lead, or of the company's own events: counts from 1 without gaps.
+    pub sequence: i64,
+    /// The hash of the entry before it in that history; none for the first.
+    pub previous: Option<Vec<u8>>,
+    /// 16 random bytes that the content is hashed with, the same in each company's log; none once it was erased.
+    pub salt: Option<Vec<u8>>,
+    /// SHA-256 of the salt and the content as it was before any erasure.
+    pub content_hash: Vec<u8>,
+    /// SHA-256 of all of the row but the content, the salt and the erasure.
+    pub hash: Vec<u8>,
+    /// When personal data was erased from the content.
+    pub erased_at: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -15,6 +15,7 @@ mod m20261122_000001_workflows;
 mod m20261122_000002_duplicates;
 mod m20261122_000003_marketing_lists;
 mod m20261122_000004_board;
+mod m20261122_000005_audit_trail;
 mod m20261122_000006_kinds;
 
 /// The migrations in their order.
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_duplicates::Migration),
             Box::new(m20261122_000003_marketing_lists::Migration),
             Box::new(m20261122_000004_board::Migration),
+            Box::new(m20261122_000005_audit_trail::Migration),
             Box::new(m20261122_000006_kinds::Migration),
         ]
     }
@@ -46,6 +48,8 @@ struct Dialect {
     json: &'static str,
     /// Bytes.
     bytes: &'static str,
+    /// The literal of no bytes.
+    no_bytes: &'static str,
     /// An expression for a new id.
     new_id: &'static str,
 }
@@ -53,14 +57,20 @@ struct Dialect {
 impl Dialect {
     fn of(backend: DbBackend) -> Self {
         match backend {
-            DbBackend::Sqlite => {
-                Self { uuid: "BLOB", time: "TEXT", json: "TEXT", bytes: "BLOB", new_id: "randomblob(16)" }
-            }
+            DbBackend::Sqlite => Self {
+                uuid: "BLOB",
+                time: "TEXT",
+                json: "TEXT",
+                bytes: "BLOB",
+                no_bytes: "x''",
+                new_id: "randomblob(16)",
+            },
             _ => Self {
                 uuid: "UUID",
                 time: "TIMESTAMPTZ(3)",
                 json: "JSONB",
                 bytes: "BYTEA",
+                no_bytes: "''",
                 new_id: "gen_random_uuid()",
             },
         }
@@ -72,6 +82,7 @@ impl Dialect {
             .replace("{time}", self.time)
             .replace("{json}", self.json)
             .replace("{bytes}", self.bytes)
+            .replace("{no_bytes}", self.no_bytes)
             .replace("{new_id}", self.new_id)
     }
 }

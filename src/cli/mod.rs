@@ -7,6 +7,7 @@
 
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "doc comments of arguments are the help's plain text")]
 
+mod audit;
 mod company;
 mod demo;
 mod import;
@@ -64,6 +65,7 @@ enum Command {
     Import(import::Import),
     Schema(schema::Schema),
     Workflow(workflow::Workflow),
+    Audit(audit::Audit),
 }
 
 /// Why a command did not do what it was asked for.
@@ -143,6 +145,8 @@ fn run(cli: &Cli) -> Outcome {
         Command::Import(command) => wait_for(import::run(command, load(file)?)),
         Command::Schema(command) => schema::run(command),
         Command::Workflow(command) => workflow::run(command),
+        Command::Audit(command) if command.is_offline() => audit::run_offline(command),
+        Command::Audit(command) => wait_for(audit::run(command, load(file)?)),
     }
 }
 

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
+    audit::{ErasedEvent, Hash},
     duplicate::Match,
     id::{CompanyId, EventId, LeadId, MemberId, PartnershipId},
     marketing_list::{ListingChange, MarketingListChange},
@@ -102,6 +103,13 @@ pub enum Happening {
     LeadUpdated {
         /// Which, and how.
         changes: Vec<FieldChange>,
+    },
+    /// A customer's personal data was erased from a lead, and from what was recorded of it.
+    CustomerDataErased {
+        /// The reason given.
+        reason: String,
+        /// The events of this history that lost some of their content.
+        erased: Vec<ErasedEvent>,
     },
     /// A lead that came looks like others that the company has. In the log of that company alone.
     LeadDuplicatesFound {
@@ -202,6 +210,7 @@ impl Happening {
                 | Self::LeadWorkflowChanged { .. }
                 | Self::LeadUpdated { .. }
                 | Self::LeadOwnerChanged { .. }
+                | Self::CustomerDataErased { .. }
                 | Self::OpportunityStageChanged { .. }
                 | Self::OpportunityUpdated { .. }
         )
@@ -250,4 +259,8 @@ pub struct Event {
     pub subject: Option<uuid::Uuid>,
     /// What happened.
     pub happening: Happening,
+    /// Its place in the history of its lead, or of the company's own events: counts from 1 without gaps.
+    pub sequence: i64,
+    /// The hash over it and the entry before it in that history.
+    pub hash: Hash,
 }

@@ -1,6 +1,7 @@
 //! The rules, pure: no async, no database, no GraphQL, no clock, no randomness. What they need is handed in.
 
 pub mod actor;
+pub mod audit;
 pub mod clock;
 pub mod comment;
 pub mod company;

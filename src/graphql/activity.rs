@@ -129,6 +129,17 @@ macro_rules! kinds {
                 actor(ctx, &self.0).await
             }
 
+            /// Its place in the history of its lead as the viewer's company has it, or of the company's own events where
+            /// it is not about a lead: counts from 1 without gaps.
+            async fn sequence(&self) -> i64 {
+                self.0.sequence
+            }
+
+            /// The hash over it and the entry before it in that history, in hexadecimal. See `auditTrail`.
+            async fn hash(&self) -> String {
+                self.0.hash.to_string()
+            }
+
             /// The lead, as it now is for the viewer; null where it is not about a lead.
             async fn lead(&self, ctx: &Context<'_>) -> Result<Option<Lead>> {
                 lead(ctx, &self.0).await
@@ -370,6 +381,27 @@ kinds! {
         async fn changes(&self) -> Vec<FieldChange> {
             match &self.0.happening {
                 Happening::LeadUpdated { changes: list } => changes(list),
+                _ => Vec::new(),
+            }
+        }
+    }
+
+    /// A customer's personal data was erased from a lead, and from the activity about it.
+    LeadCustomerDataErased {
+        /// The reason given.
+        async fn reason(&self) -> &str {
+            match &self.0.happening {
+                Happening::CustomerDataErased { reason, .. } => reason,
+                _ => "",
+            }
+        }
+
+        /// The activities that lost values: those of the contact's fields are null in them now.
+        async fn erased_activity_ids(&self) -> Vec<ID> {
+            match &self.0.happening {
+                Happening::CustomerDataErased { erased, .. } => {
+                    erased.iter().map(|erased| super::id(NodeType::Activity, erased.event.0)).collect()
+                }
                 _ => Vec::new(),
             }
         }
@@ -660,6 +692,17 @@ kinds! {
     field(name = "at", ty = "DateTime", desc = "When it happened."),
     field(name = "actor", ty = "Actor", desc = "Who did it."),
     field(
+        name = "sequence",
+        ty = "i64",
+        desc = "Its place in the history of its lead as the viewer's company has it, or of the company's own events \
+                where it is not about a lead: counts from 1 without gaps."
+    ),
+    field(
+        name = "hash",
+        ty = "String",
+        desc = "The hash over it and the entry before it in that history, in hexadecimal. See `auditTrail`."
+    ),
+    field(
         name = "lead",
         ty = "Option<Lead>",
         desc = "The lead, as it now is for the viewer; null where it is not about a lead."
@@ -688,6 +731,8 @@ pub enum Activity {
     LeadTemplateCreated(LeadTemplateCreated),
     /// Fields of a lead changed.
     LeadUpdated(LeadUpdated),
+    /// A customer's personal data was erased.
+    LeadCustomerDataErased(LeadCustomerDataErased),
     /// A lead looks like others.
     LeadDuplicatesFound(LeadDuplicatesFound),
     /// A comment was added.
@@ -738,6 +783,7 @@ impl Activity {
             Happening::WorkflowChanged { .. } => WorkflowChanged(event).into(),
             Happening::TemplateCreated {} => LeadTemplateCreated(event).into(),
             Happening::LeadUpdated { .. } => LeadUpdated(event).into(),
+            Happening::CustomerDataErased { .. } => LeadCustomerDataErased(event).into(),
             Happening::LeadDuplicatesFound { .. } => LeadDuplicatesFound(event).into(),
             Happening::CommentAdded {} => CommentAdded(event).into(),
             Happening::CommentEdited {} => CommentEdited(event).into(),
@@ -786,6 +832,8 @@ pub enum ActivityKind {
     LeadTemplateCreated,
     /// `LeadUpdated`
     LeadUpdated,
+    /// `LeadCustomerDataErased`
+    LeadCustomerDataErased,
     /// `LeadDuplicatesFound`
     LeadDuplicatesFound,
     /// `CommentAdded`
@@ -836,6 +884,7 @@ impl ActivityKind {
             Self::WorkflowChanged => "WORKFLOW_CHANGED",
             Self::LeadTemplateCreated => "TEMPLATE_CREATED",
             Self::LeadUpdated => "LEAD_UPDATED",
+            Self::LeadCustomerDataErased => "CUSTOMER_DATA_ERASED",
             Self::LeadDuplicatesFound => "LEAD_DUPLICATES_FOUND",
             Self::CommentAdded => "COMMENT_ADDED",
             Self::CommentEdited => "COMMENT_EDITED",

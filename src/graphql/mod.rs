@@ -32,11 +32,13 @@ use crate::{
 
 pub mod action;
 mod activity;
+mod audit;
 pub mod board;
 pub mod comment;
 pub mod company;
 mod direct;
 pub mod duplicate;
+pub mod erasure;
 mod error;
 pub mod lead;
 mod loader;
@@ -66,6 +68,7 @@ pub struct Mutation(
     comment::CommentMutation,
     task::TaskMutation,
     marketing_list::MarketingListMutation,
+    erasure::ErasureMutation,
 );
 
 /// The schema of the API.

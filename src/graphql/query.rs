@@ -6,6 +6,7 @@ use async_graphql::{Context, ID, Object, Result};
 
 use super::{
     activity::{self, ActivityConnection, ActivityFilter},
+    audit::{self, AuditRecordConnection},
     board::{self, LeadBoard, board_cost},
     company::{
         Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, Track, profile,
@@ -241,6 +242,23 @@ impl Query {
         #[graphql(desc = "Which ones.")] filter: Option<ActivityFilter>,
     ) -> Result<ActivityConnection> {
         activity::page(ctx, filter.unwrap_or_default(), request(first, after, last, before)).await
+    }
+
+    /// One history of the viewer's company, the oldest entry first: the lead's events as the company knows them, or,
+    /// without a lead, the company's own events. Each entry carries a hash over itself and the entry before it, so that
+    /// a copy of the records can be checked by itself, with `cosell audit verify` or with a program of one's own.
+    /// `NOT_FOUND` where there is no such lead that the viewer's company is or was a party to.
+    #[graphql(complexity = "cost(first, last, child_complexity)")]
+    async fn audit_trail(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The lead; the company's own events where absent.")] lead_id: Option<ID>,
+        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "Only those after this cursor; that of an activity is one too.")] after: Option<String>,
+        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only those before this cursor; that of an activity is one too.")] before: Option<String>,
+    ) -> Result<AuditRecordConnection> {
+        audit::page(ctx, lead_id, request(first, after, last, before)).await
     }
 
     /// The marketing list of that id; `NOT_FOUND` where the viewer's company has none.

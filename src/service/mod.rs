@@ -29,12 +29,14 @@ use crate::{
 };
 
 pub mod activity;
+pub mod audit;
 mod authorize;
 pub mod board;
 pub mod comment;
 pub mod company;
 pub mod cursor;
 mod duplicate;
+pub mod erasure;
 pub mod lead;
 pub mod marketing_list;
 pub mod member;
@@ -244,7 +246,8 @@ impl Tx {
         happening: Happening,
     ) {
         let id: EventId = self.fresh();
-        self.events.push(NewEvent { id, audience, actor, lead, subject, happening });
+        let salt = self.ids.salt();
+        self.events.push(NewEvent { id, audience, actor, lead, subject, happening, salt });
     }
 
     async fn commit(self) -> Result<Vec<(CompanyId, i64)>> {

@@ -62,9 +62,13 @@ pub async fn insert(db: &impl ConnectionTrait, company: &Company, now: DateTime<
     if added == 0 {
         return Ok(false);
     }
-    company_feed::Entity::insert(company_feed::ActiveModel { company_id: Set(company.id.0), position: Set(0) })
-        .exec_without_returning(db)
-        .await?;
+    company_feed::Entity::insert(company_feed::ActiveModel {
+        company_id: Set(company.id.0),
+        position: Set(0),
+        last_at: Set(None),
+    })
+    .exec_without_returning(db)
+    .await?;
     company_sequence::Entity::insert(company_sequence::ActiveModel {
         company_id: Set(company.id.0),
         lead_number: Set(1000),

@@ -3,7 +3,9 @@
 use chrono::{DateTime, Utc};
 use cosell_entity::{external_reference, idempotency_key};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, OnConflict},
 };
 use uuid::Uuid;
 
@@ -59,6 +61,20 @@ pub async fn claim(
     } else {
         Claim::Other
     })
+}
+
+/// Forgets what the calls were about that this came of, but for those of one operation: a repetition of one is then a
+/// call with other content.
+pub async fn forget_content(db: &impl ConnectionTrait, scope: Scope, result: Uuid, but_for: &str) -> Result<()> {
+    use idempotency_key::Column as C;
+    idempotency_key::Entity::update_many()
+        .col_expr(C::Fingerprint, Expr::value(Vec::<u8>::new()))
+        .filter(C::CompanyId.eq(scope.company().0))
+        .filter(C::ResultId.eq(result))
+        .filter(C::Operation.ne(but_for))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Forgets the keys that were claimed before `limit`.

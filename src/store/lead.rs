@@ -595,6 +595,37 @@ pub async fn update_view(db: &impl ConnectionTrait, old: &Lead, new: &Lead) -> R
     Ok(true)
 }
 
+/// The companies that have a view of a lead, also those whose part in it has ended.
+pub async fn companies_of(db: &impl ConnectionTrait, id: LeadId) -> Result<Vec<CompanyId>> {
+    use lead_view::Column as C;
+    let rows: Vec<uuid::Uuid> = lead_view::Entity::find()
+        .select_only()
+        .column(C::CompanyId)
+        .filter(C::LeadId.eq(id.0))
+        .order_by_asc(C::CompanyId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(CompanyId).collect())
+}
+
+/// Takes the customer's contact out of the views of those whose part in the lead has ended. Else they stay as they
+/// were; whoever changes one of them holds the lead.
+pub async fn erase_ended(db: &impl ConnectionTrait, id: LeadId, now: DateTime<Utc>) -> Result<()> {
+    use lead_view::Column as C;
+    let ended = select_views().filter(C::LeadId.eq(id.0)).filter(C::EndedAt.is_not_null());
+    for old in read(db, ended.order_by_asc(C::CompanyId).lock_exclusive()).await? {
+        if old.customer.contact == Contact::default() {
+            continue;
+        }
+        let mut new = Lead { version: old.version + 1, updated_at: now, ..old.clone() };
+        new.customer.contact = Contact::default();
+        lead_view::Entity::update(row_of(&new).into_active_model().reset_all()).exec_without_returning(db).await?;
+        duplicate::update(db, &old, &new).await?;
+    }
+    Ok(())
+}
+
 /// Adds an assignment.
 pub async fn insert_assignment(
     db: &impl ConnectionTrait,

@@ -1,19 +1,21 @@
 //! The event log: append to it and read from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use cosell_entity::{company_feed, event};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, Statement, Value,
+    sea_query::{Expr, ExprTrait, Query, UnionType},
 };
 use uuid::Uuid;
 
-use super::{among, page::Slice, scope::Scope, unknown};
+use super::{among, page::Slice, row::Columns, scope::Scope, unknown};
 use crate::{
     domain::{
+        audit::{Entry, Hash, Salt, content_hash},
         event::{Event, Happening},
         id::{CompanyId, EventId, LeadId, MemberId},
     },
@@ -35,6 +37,8 @@ pub struct NewEvent {
     pub subject: Option<Uuid>,
     /// What happened.
     pub happening: Happening,
+    /// What its content is hashed with.
+    pub salt: Salt,
 }
 
 /// Locks the counters of these companies' logs, in the order that [`append`] takes them in: until the end of the
@@ -50,10 +54,21 @@ pub async fn hold(db: &impl ConnectionTrait, companies: impl IntoIterator<Item =
     Ok(())
 }
 
+/// The time of the last event in any of these companies' logs.
+pub async fn latest(db: &impl ConnectionTrait, companies: &[CompanyId]) -> Result<Option<DateTime<Utc>>> {
+    let rows = company_feed::Entity::find()
+        .filter(among(db, company_feed::Column::CompanyId, companies.iter().map(|id| id.0)))
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().filter_map(|row| row.last_at).max())
+}
+
 /// Appends events to the logs of their audiences, and returns each company's last position.
 ///
 /// The counter's row is locked from here to the end of the transaction, so positions become visible in their order
 /// and without gaps. Counters are locked in the order of the companies' ids, so two writers can't wait for each other.
+/// The time of the events is `now`, or that of the last event of any of these logs where that is later: by time and by
+/// position a log has one order.
 pub async fn append(
     db: &impl ConnectionTrait,
     events: &[NewEvent],
@@ -65,32 +80,70 @@ pub async fn append(
     }
     let mut next = BTreeMap::new();
     let mut last = Vec::with_capacity(counts.len());
+    let mut times = Vec::with_capacity(counts.len());
     for (company, count) in counts {
+        use company_feed::Column as C;
+        let later = Expr::case(C::LastAt.gt(now), Expr::col(C::LastAt)).finally(now);
         let rows = company_feed::Entity::update_many()
-            .col_expr(company_feed::Column::Position, Expr::col(company_feed::Column::Position).add(count))
-            .filter(company_feed::Column::CompanyId.eq(company.0))
+            .col_expr(C::Position, Expr::col(C::Position).add(count))
+            .col_expr(C::LastAt, later.into())
+            .filter(C::CompanyId.eq(company.0))
             .exec_with_returning(db)
             .await?;
-        let position = rows.first().ok_or_else(|| Error::internal("the company has no feed"))?.position;
-        next.insert(company, position - count + 1);
-        last.push((company, position));
+        let row = rows.first().ok_or_else(|| Error::internal("the company has no feed"))?;
+        next.insert(company, row.position - count + 1);
+        last.push((company, row.position));
+        times.push((company, row.last_at.unwrap_or(now)));
     }
+    let at = times.iter().map(|(_, at)| *at).max().unwrap_or(now);
+    let behind: Vec<_> = times.iter().filter(|(_, time)| *time < at).map(|(company, _)| company.0).collect();
+    if !behind.is_empty() {
+        company_feed::Entity::update_many()
+            .col_expr(company_feed::Column::LastAt, Expr::value(at))
+            .filter(company_feed::Column::CompanyId.is_in(behind))
+            .exec(db)
+            .await?;
+    }
+    let mut heads = chain_heads(db, events).await?;
     let mut rows = Vec::new();
     for event in events {
         let (kind, content) = split(&event.happening)?;
+        let content_hash = content_hash(Some(event.salt), &content);
         for company in &event.audience {
             let position = next.get_mut(company).ok_or_else(|| Error::internal("an audience without a counter"))?;
+            let head = heads.entry((*company, event.lead)).or_default();
+            let entry = Entry {
+                company: *company,
+                lead: event.lead,
+                sequence: head.sequence + 1,
+                position: *position,
+                previous: head.hash,
+                id: event.id,
+                at,
+                actor: event.actor,
+                subject: event.subject,
+                kind: &kind,
+                content_hash,
+            };
+            let hash = entry.hash();
             rows.push(event::ActiveModel {
                 company_id: Set(company.0),
                 position: Set(*position),
                 id: Set(event.id.0),
-                at: Set(now),
+                at: Set(at),
                 actor_id: Set(event.actor.map(|id| id.0)),
                 lead_id: Set(event.lead.map(|id| id.0)),
                 subject_id: Set(event.subject),
                 kind: Set(kind.clone()),
                 content: Set(content.clone()),
+                sequence: Set(entry.sequence),
+                previous: Set(head.hash.map(|hash| hash.0.to_vec())),
+                salt: Set(Some(event.salt.0.to_vec())),
+                content_hash: Set(content_hash.0.to_vec()),
+                hash: Set(hash.0.to_vec()),
+                erased_at: Set(None),
             });
+            *head = ChainHead { sequence: entry.sequence, hash: Some(hash) };
             *position += 1;
         }
     }
@@ -99,6 +152,61 @@ pub async fn append(
         event::Entity::insert_many(chunk.to_vec()).exec_without_returning(db).await?;
     }
     Ok(last)
+}
+
+/// The last entry of a history; none has the sequence 0.
+#[derive(Clone, Copy, Debug, Default)]
+struct ChainHead {
+    sequence: i64,
+    hash: Option<Hash>,
+}
+
+/// Where each history that these events belong to stands. Nobody else adds to it while the companies' counters are held.
+async fn chain_heads(
+    db: &impl ConnectionTrait,
+    events: &[NewEvent],
+) -> Result<HashMap<(CompanyId, Option<LeadId>), ChainHead>> {
+    let histories: BTreeSet<_> =
+        events.iter().flat_map(|event| event.audience.iter().map(|company| (*company, event.lead))).collect();
+    let histories: Vec<_> = histories.into_iter().collect();
+    let backend = db.get_database_backend();
+    let mark = if backend == DbBackend::Postgres { '$' } else { '?' };
+    let mut heads = HashMap::with_capacity(histories.len());
+    // SQLite takes at most 500 parts of a compound statement.
+    for chunk in histories.chunks(200) {
+        let mut values: Vec<Value> = Vec::with_capacity(2 * chunk.len());
+        let mut parts = Vec::with_capacity(chunk.len());
+        for (place, (company, lead)) in chunk.iter().enumerate() {
+            values.push(company.0.into());
+            let of_company = values.len();
+            let of_lead = match lead {
+                Some(lead) => {
+                    values.push(lead.0.into());
+                    format!("= {mark}{}", values.len())
+                }
+                None => "IS NULL".to_owned(),
+            };
+            // A part with an order and a limit of its own stands in a part without.
+            parts.push(format!(
+                "SELECT * FROM (SELECT {place} AS place, sequence, hash FROM event WHERE company_id = {mark}{of_company} \
+                 AND lead_id {of_lead} ORDER BY position DESC LIMIT 1) h{place}"
+            ));
+        }
+        let statement = Statement::from_sql_and_values(backend, parts.join(" UNION ALL "), values);
+        for row in db.query_all_raw(statement).await? {
+            let mut row = Columns::of(&row)?;
+            let place = usize::try_from(row.next::<i32>()?).unwrap_or(usize::MAX);
+            let head = ChainHead { sequence: row.next()?, hash: Some(hash_of(row.next()?)?) };
+            if let Some(history) = chunk.get(place) {
+                heads.insert(*history, head);
+            }
+        }
+    }
+    Ok(heads)
+}
+
+pub(super) fn hash_of(bytes: Vec<u8>) -> Result<Hash> {
+    bytes.try_into().map_err(|bytes: Vec<u8>| unknown("hash of an event", &hex::encode(bytes)))
 }
 
 fn split(happening: &Happening) -> Result<(String, serde_json::Value)> {
@@ -120,6 +228,8 @@ fn event_of(row: event::Model) -> Result<Event> {
         lead: row.lead_id.map(LeadId),
         subject: row.subject_id,
         happening: serde_json::from_value(happening).map_err(|_| unknown("event kind", &kind))?,
+        sequence: row.sequence,
+        hash: hash_of(row.hash)?,
     })
 }
 
@@ -153,6 +263,71 @@ pub struct LogWindow {
     pub last: bool,
 }
 
+impl EventFilter {
+    /// What holds of each event, its place and its time aside.
+    fn conditions(&self, scope: Scope) -> Condition {
+        use event::Column as C;
+        scope
+            .events()
+            .add_option(self.lead.map(|lead| C::LeadId.eq(lead.0)))
+            .add_option(self.actor.map(|actor| C::ActorId.eq(actor.0)))
+    }
+
+    fn is_timed(&self) -> bool {
+        self.since.is_some() || self.until.is_some()
+    }
+
+    /// The rows in the order asked for, read by an index that has them in that order.
+    fn select(&self, scope: Scope, window: LogWindow) -> Select<event::Entity> {
+        use event::Column as C;
+        let order = if window.descending == window.last { Order::Asc } else { Order::Desc };
+        let limit = window.limit + 1;
+        let kinds = self.kinds.as_deref().unwrap_or_default();
+        let of_kinds = self.kinds.is_some().then(|| C::Kind.is_in(kinds.iter().copied()));
+        let conditions = self.conditions(scope);
+        if self.is_timed() {
+            // Between two times; what is before and after them is not read. The order is that by position.
+            let place = || Expr::tuple([Expr::col(C::At), Expr::col(C::Position)]);
+            let bound = |position: i64| {
+                let mut at = Query::select();
+                at.column(C::At).from(event::Entity).cond_where(scope.events().add(C::Position.eq(position)));
+                Expr::tuple([Expr::from(at), Expr::value(position)])
+            };
+            let conditions = conditions
+                .add_option(self.since.map(|since| C::At.gte(since)))
+                .add_option(self.until.map(|until| C::At.lt(until)))
+                .add_option(window.above.map(|above| place().gt(bound(above))))
+                .add_option(window.below.map(|below| place().lt(bound(below))))
+                .add_option(of_kinds);
+            let select = event::Entity::find().filter(conditions);
+            return select.order_by(C::At, order.clone()).order_by(C::Position, order).limit(limit);
+        }
+        let conditions = conditions
+            .add_option(window.above.map(|above| C::Position.gt(above)))
+            .add_option(window.below.map(|below| C::Position.lt(below)));
+        if kinds.len() < 2 || self.lead.is_some() {
+            let select = event::Entity::find().filter(conditions.add_option(of_kinds));
+            return select.order_by(C::Position, order).limit(limit);
+        }
+        // The first of each kind, each by the index, and of all those the first.
+        let first_of = |kind: &str| {
+            let mut first = Query::select();
+            first.column(C::Position).from(event::Entity).cond_where(conditions.clone().add(C::Kind.eq(kind)));
+            first.order_by(C::Position, order.clone()).limit(limit);
+            Query::select().column(C::Position).from_subquery(first, "of_kind").to_owned()
+        };
+        let mut firsts = first_of(kinds[0]);
+        firsts.unions(kinds[1..].iter().map(|kind| (UnionType::All, first_of(kind))));
+        let select = event::Entity::find().filter(scope.events()).filter(C::Position.in_subquery(firsts));
+        select.order_by(C::Position, order).limit(limit)
+    }
+}
+
+/// The statement of [`events`], which a test hands to the database's EXPLAIN.
+pub fn statement(backend: DbBackend, scope: Scope, filter: &EventFilter, window: LogWindow) -> Statement {
+    filter.select(scope, window).build(backend)
+}
+
 /// A part of the company's log.
 pub async fn events(
     db: &impl ConnectionTrait,
@@ -160,35 +335,7 @@ pub async fn events(
     filter: &EventFilter,
     window: LogWindow,
 ) -> Result<Slice<Event>> {
-    use event::Column as C;
-    let mut select = event::Entity::find().filter(scope.events());
-    if let Some(lead) = filter.lead {
-        select = select.filter(C::LeadId.eq(lead.0));
-    }
-    if let Some(kinds) = &filter.kinds {
-        select = select.filter(C::Kind.is_in(kinds.iter().copied()));
-    }
-    if let Some(actor) = filter.actor {
-        select = select.filter(C::ActorId.eq(actor.0));
-    }
-    if let Some(since) = filter.since {
-        select = select.filter(C::At.gte(since));
-    }
-    if let Some(until) = filter.until {
-        select = select.filter(C::At.lt(until));
-    }
-    if let Some(above) = window.above {
-        select = select.filter(C::Position.gt(above));
-    }
-    if let Some(below) = window.below {
-        select = select.filter(C::Position.lt(below));
-    }
-    let select = if window.descending == window.last {
-        select.order_by_asc(C::Position)
-    } else {
-        select.order_by_desc(C::Position)
-    };
-    let rows = select.limit(window.limit + 1).all(db).await?;
+    let rows = filter.select(scope, window).all(db).await?;
     let rows = rows.into_iter().map(event_of).collect::<Result<Vec<_>>>()?;
     Ok(Slice::cut(rows, window.limit, window.last))
 }

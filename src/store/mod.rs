@@ -3,6 +3,7 @@
 //! Reads start from a [`Scope`](scope::Scope); there is no unscoped find of what belongs to a company. To add a
 //! table: a migration, an entity, and a file here whose functions take the connection and the scope.
 
+pub mod audit;
 mod batch;
 pub mod board;
 pub mod company;

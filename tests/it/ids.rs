@@ -47,6 +47,7 @@ const PLACES: &[Place] = &[
     place("Query.lead:id", Lead, "{ lead(id: $id) { id } }", "id"),
     place("Query.opportunity:id", Opportunity, "{ opportunity(id: $id) { id } }", "id"),
     place("Query.leadBoard:templateId", LeadTemplate, "{ leadBoard(templateId: $id) { total } }", "templateId"),
+    place("Query.auditTrail:leadId", Lead, "{ auditTrail(leadId: $id) { edges { cursor } } }", "leadId"),
     place("Query.marketingList:id", MarketingList, "{ marketingList(id: $id) { id } }", "id"),
     place("LeadFilter.ownerId", Member, "{ leads(filter: { ownerId: $id }) { edges { cursor } } }", "filter.ownerId"),
     place(
@@ -98,6 +99,7 @@ const PLACES: &[Place] = &[
     place("Subscription.commentAdded:leadId", Lead, "{ commentAdded(leadId: $id) { id } }", "leadId"),
     place("Subscription.taskChanged:leadId", Lead, "{ taskChanged(leadId: $id) { id } }", "leadId"),
     place("AcceptLeadInput.leadId", Lead, "{}", "input.leadId"),
+    place("EraseCustomerDataInput.leadId", Lead, r#"{ "reason": "A" }"#, "input.leadId"),
     place("AcceptPartnershipInput.partnershipId", Partnership, "{}", "input.partnershipId"),
     place("ActivateLeadInput.leadId", Lead, "{}", "input.leadId"),
     place("AddCommentInput.leadId", Lead, r#"{ "body": "Hello" }"#, "input.leadId"),

@@ -6,6 +6,7 @@ mod support;
 
 mod activity;
 mod architecture;
+mod audit;
 mod board;
 mod cli_company;
 mod cli_import;
@@ -16,6 +17,7 @@ mod contention;
 mod docs;
 mod duplicates;
 mod event_streams;
+mod erasure;
 mod identity;
 mod ids;
 mod input;

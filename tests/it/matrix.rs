@@ -87,6 +87,7 @@ const QUERIES: &[Row] = &[
     row("members", ALL, NOTHING, EMPTY, EMPTY),
     row("tasks", ALL, ALL, EMPTY, EMPTY),
     row("activity", ALL, ALL, EMPTY, EMPTY),
+    row("auditTrail", ALL, ALL, OK, NOT_FOUND),
     row("leadTemplates", ALL, NOTHING, EMPTY, EMPTY),
     row("opportunityTemplates", ALL, NOTHING, EMPTY, EMPTY),
     row("workflows", ALL, NOTHING, EMPTY, EMPTY),
@@ -113,6 +114,7 @@ const MUTATIONS: &[Row] = &[
     row("createLead", WRITERS, WRITERS, OK, OK),
     row("updateLead", WRITERS, NONE, FORBIDDEN, NOT_FOUND),
     row("updateLead(ownerId)", WRITERS, WRITERS, FORBIDDEN, NOT_FOUND),
+    row("eraseCustomerData", ADMIN, NONE, FORBIDDEN, NOT_FOUND),
     row("shareLead", PEOPLE, NONE, FORBIDDEN, NOT_FOUND),
     row("shareLead(internal)", WRITERS, HIDDEN, NOT_FOUND, NOT_FOUND),
     row("withdrawLead", PEOPLE, NONE, FORBIDDEN, NOT_FOUND),
@@ -437,6 +439,7 @@ impl Scene {
             }
             "addComment" => json!({ "leadId": self.pending().await, "body": "Hello" }),
             "editComment" => json!({ "commentId": self.comment().await, "body": "Hello again" }),
+            "eraseCustomerData" => json!({ "leadId": self.pending().await, "reason": "The customer asked for it" }),
             "removeComment" => json!({ "commentId": self.comment().await }),
             "createTask" => json!({ "leadId": self.pending().await, "title": "Call them" }),
             "updateTask" => json!({ "taskId": self.task().await, "title": "Write to them" }),
@@ -567,6 +570,7 @@ on_both_databases! {
                 "activity" => {
                     ("activity { edges { node { ... on CommentAdded { comment { id } } } } }", comment.as_str())
                 }
+                "auditTrail" => ("auditTrail(leadId: $id) { edges { node { record } } }", lead.as_str()),
                 "leadTemplates" => ("leadTemplates { id }", template.as_str()),
                 "opportunityTemplates" => ("opportunityTemplates { id }", deals.as_str()),
                 "workflows" => ("workflows { id }", workflow.as_str()),
