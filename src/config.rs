@@ -3,6 +3,7 @@
 //! [`load`] checks everything once and names every fault, each with where it came from. To add a setting, add its
 //! row to [`SETTINGS`], its field here and its line in [`load`].
 
+mod bus;
 mod reader;
 mod settings;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+pub use self::bus::{Bus, NatsUrl};
 use self::reader::Reader;
 pub(crate) use self::reader::duration as parse_duration;
 pub use self::settings::{CONFIG_FILE_ENV, SETTINGS, Setting};
@@ -37,6 +39,8 @@ pub struct Config {
     pub limits: Limits,
     /// The live feed.
     pub feed: Feed,
+    /// What tells servers of each other's events.
+    pub bus: Bus,
     /// How often leads past their limit are recorded as expired.
     pub expiry_interval: Duration,
     /// How long before its limit a lead's sides are told.
@@ -299,6 +303,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     let playground = reader.flag("http.playground");
     let introspection = reader.flag("http.introspection");
     let limits = read_limits(&mut reader);
+    let bus = read_bus(&mut reader, database.as_ref());
     let poll_interval = reader.duration("feed.poll_interval", Duration::from_millis(10)..=second * 3600);
     let retention = reader.duration("feed.retention", Duration::from_mins(1)..=day * 36_500);
     let expiry_interval = reader.duration("jobs.expiry_interval", Duration::from_millis(50)..=day.min(second * 3600));
@@ -321,6 +326,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
             jwt: jwt?,
             http: Http { playground: playground?, introspection: introspection? },
             limits: limits?,
+            bus: bus?,
             feed: Feed { poll_interval: poll_interval?, retention: retention? },
             expiry_interval: expiry_interval?,
             expiring_before: expiring_before?,
@@ -358,6 +364,15 @@ fn read_database(reader: &mut Reader) -> Option<Database> {
         min_connections: u32::try_from(min?).ok()?,
         acquire_timeout: acquire_timeout?,
     })
+}
+
+fn read_bus(reader: &mut Reader, database: Option<&Database>) -> Option<Bus> {
+    let bus = reader.parsed("bus.url", Bus::parse)?;
+    if bus.value == Bus::Postgres && database.is_some_and(|database| database.url.is_sqlite()) {
+        let fault = "postgres is for a PostgreSQL database, and database.url names an SQLite file";
+        reader.faults.push(format!("{}: {fault}", bus.origin));
+    }
+    Some(bus.value)
 }
 
 fn read_jwt(reader: &mut Reader, warnings: &mut Vec<String>) -> Option<Jwt> {

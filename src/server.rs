@@ -1,6 +1,6 @@
 //! A running server: database, use cases, feed, jobs and HTTP, put together.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -8,16 +8,19 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    config::{Config, ConfigFaults},
+    config::{Bus, Config, ConfigFaults},
     domain::actor::Member,
     error::Error,
-    feed::{Feed, FeedSettings, Signals},
+    feed::{Carrier, Feed, FeedSettings, Link, Signals},
     graphql,
     http::{self, App, Authenticator, Identity, SignIn, Sockets},
     ids::TimeOrdered,
     jobs,
     service::{Policy, Service, member::Bearer},
-    store::db::{Db, PoolSize},
+    store::{
+        away,
+        db::{Db, PoolSize},
+    },
 };
 
 /// Why a server did not start.
@@ -53,6 +56,18 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
+impl StartError {
+    /// What is wrong, where the database is away and may come back: then the same start may succeed later.
+    pub fn is_wait(&self) -> Option<String> {
+        let error = match self {
+            Self::Database(error) => error,
+            Self::Other(Error::Internal(cause)) => cause.downcast_ref()?,
+            _ => return None,
+        };
+        away::may_come_back(error).then(|| away::reason(error))
+    }
+}
+
 impl From<sea_orm::DbErr> for StartError {
     fn from(error: sea_orm::DbErr) -> Self {
         Self::Database(error)
@@ -78,6 +93,21 @@ pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     Ok(db)
 }
 
+/// What carries the signals of this process to the others, where the configuration names something.
+pub(crate) fn carrier(config: &Config) -> Option<Carrier> {
+    match &config.bus {
+        Bus::Memory => None,
+        Bus::Postgres => Some(Carrier::Postgres {
+            url: config.database.url.expose().to_owned(),
+            shown: config.database.url.to_string(),
+        }),
+        Bus::Nats(url) => Some(Carrier::Nats { url: url.expose().to_owned(), shown: url.to_string() }),
+    }
+}
+
+/// How long the end waits for the bus to take what is still to be told.
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// A server that runs until it is shut down.
 #[derive(Debug)]
 pub struct RunningServer {
@@ -87,6 +117,7 @@ pub struct RunningServer {
     stop: oneshot::Sender<()>,
     http: JoinHandle<io::Result<()>>,
     jobs: Vec<JoinHandle<()>>,
+    bus: Option<Arc<Link>>,
 }
 
 impl RunningServer {
@@ -107,6 +138,11 @@ impl RunningServer {
         }
         if let Err(error) = self.service.release_leases().await {
             tracing::warn!(%error, "the leases were not given back");
+        }
+        if let Some(bus) = self.bus
+            && !bus.close(LAST_WORDS).await
+        {
+            tracing::warn!("the bus did not take the last events; other servers find them by their poll");
         }
         self.service.db().clone().close().await;
     }
@@ -141,9 +177,9 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
     let ids = Arc::new(TimeOrdered::new(clock.clone()));
     let service = Service::new(db, clock.clone(), ids, signals.clone()).await.map_err(StartError::Other)?;
     let span = |time| TimeDelta::from_std(time).map_err(|error| StartError::Other(Error::internal(error)));
-    let policy =
-        Policy { keys_kept: span(config.idempotency_retention)?, warn_before: span(config.expiring_before)? };
+    let policy = Policy { keys_kept: span(config.idempotency_retention)?, warn_before: span(config.expiring_before)? };
     let service = Arc::new(service.with_policy(policy));
+    let bus = carrier(&config).map(|carrier| Arc::new(signals.connect(carrier, &service.cursors().installation())));
     let settings =
         FeedSettings { poll_interval: config.feed.poll_interval, retention: Some(span(config.feed.retention)?) };
     let feed = Feed::new(service.clone(), signals, settings);
@@ -154,7 +190,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
     auth.warm_up().await;
     let jobs = jobs::start(&service, config.expiry_interval);
     let sockets = Sockets::new();
-    let (prepared, ready) = (service.clone(), service.clone());
+    let (prepared, ready, told) = (service.clone(), service.clone(), bus.clone());
     let app = App {
         schema,
         live: Some(http::Live::new(feed, graphql::PERSONAL)),
@@ -166,8 +202,12 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
         clock,
         prepare: Arc::new(move |viewer, request| graphql::prepare(&prepared, viewer, request)),
         ready: Arc::new(move || {
-            let service = ready.clone();
-            Box::pin(async move { service.ping().await.map_err(|_| "the database does not answer".to_owned()) })
+            let (service, told) = (ready.clone(), told.clone());
+            Box::pin(async move {
+                service.ping().await.map_err(|_| "the database does not answer".to_owned())?;
+                // Without the bus events come later, but they come.
+                Ok(told.and_then(|bus| bus.complaint()))
+            })
         }),
         sockets: sockets.clone(),
     };
@@ -182,5 +222,5 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
         };
         http::serve(listener, router, sockets, shutdown).await
     });
-    Ok(RunningServer { addr, service, stop, http, jobs })
+    Ok(RunningServer { addr, service, stop, http, jobs, bus })
 }

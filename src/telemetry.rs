@@ -13,8 +13,11 @@ use crate::config::{Config, LogFormat};
 /// # Errors
 /// When a log was started before.
 pub fn init(config: &Config) -> Result<(), TryInitError> {
+    // The client of NATS tells each try at `info`; what counts of it is told by the bus. A filter that names the client
+    // comes later and wins.
+    let filter = format!("async_nats=warn,{}", config.log.filter);
     // The filter was checked when the configuration was read.
-    let filter = EnvFilter::try_new(&config.log.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match config.log.format {
         LogFormat::Text => {
             let colours = std::io::stderr().is_terminal();

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{Outcome, connect_current, say, service, system_clock};
+use super::{Outcome, Teller, connect_current, say, system_clock};
 use crate::{config::Config, domain::company::is_slug};
 
 /// Add and list companies, which are the tenants
@@ -32,7 +32,8 @@ enum Command {
 }
 
 pub(super) async fn run(companies: &Companies, config: Config) -> Outcome {
-    let service = service(connect_current(&config).await?, system_clock()).await?;
+    let teller = Teller::new(connect_current(&config).await?, system_clock(), &config).await?;
+    let service = &teller.service;
     let outcome = match &companies.command {
         Command::Add { slug, name } => match service.add_company(slug, name.as_deref()).await {
             Ok(company) => say(format_args!("Added {} ({}).", company.slug, company.name)),
@@ -44,7 +45,7 @@ pub(super) async fn run(companies: &Companies, config: Config) -> Outcome {
             companies.iter().try_for_each(|company| say(format_args!("{:width$}  {}", company.slug, company.name)))
         }
     };
-    service.db().clone().close().await;
+    teller.close().await;
     outcome
 }
 

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
-    Failure, Outcome, company::slug, connect, connect_current, count, refuse_outdated, say, service, system_clock,
+    Failure, Outcome, Teller, company::slug, connect, connect_current, count, refuse_outdated, say, system_clock,
 };
 use crate::{
     config::Config,
@@ -60,7 +60,8 @@ enum Format {
 pub(super) async fn run(import: &Import, config: Config) -> Outcome {
     let export = read(import)?;
     let db = if import.dry_run { untouched(&config).await? } else { connect_current(&config).await? };
-    let service = service(db, system_clock()).await?;
+    let teller = Teller::new(db, system_clock(), &config).await?;
+    let service = &teller.service;
     let found = service.company_by_slug(&import.company).await?;
     let company = found.ok_or_else(|| {
         let slug = &import.company;
@@ -74,9 +75,9 @@ pub(super) async fn run(import: &Import, config: Config) -> Outcome {
     };
     let Export { records, unkept } = export;
     let bar = bar(records.len());
-    let summary = Box::pin(import::run(&service, &plan, records, || bar.inc(1))).await;
+    let summary = Box::pin(import::run(service, &plan, records, || bar.inc(1))).await;
     bar.finish_and_clear();
-    service.db().clone().close().await;
+    teller.close().await;
     let summary = summary?;
     say(told(&summary, import.dry_run))?;
     if !unkept.is_empty() {

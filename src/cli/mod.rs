@@ -33,7 +33,9 @@ use crate::{
     config::{self, Config, ConfigFaults, DatabaseUrl},
     domain::{clock::Clock, id::CompanyId},
     error::Error,
+    feed::{Link, Signals},
     ids::TimeOrdered,
+    server::{LAST_WORDS, carrier},
     service::{Bus, Service},
     store::db::{Db, PoolSize},
 };
@@ -207,7 +209,38 @@ fn outdated(url: &DatabaseUrl, missing: usize) -> Failure {
     Failure::new(format!("The schema of {url} is not up to date: {missing} wanting. Run `cosell migrate` first."))
 }
 
-/// The use cases, for one command. Nobody is told that a log has moved: a running server looks for itself.
+/// The use cases, for one command that changes what others see, and the way to tell them.
+struct Teller {
+    service: Service,
+    bus: Option<Link>,
+}
+
+impl Teller {
+    /// Begins to tell over the configured bus; the servers that run hear of what the command does at once.
+    async fn new(db: Db, clock: Arc<dyn Clock>, config: &Config) -> Result<Self, Failure> {
+        let ids = Arc::new(TimeOrdered::new(clock.clone()));
+        let signals = Arc::new(Signals::default());
+        let service = Service::new(db, clock, ids, signals.clone()).await?;
+        let bus = carrier(config).map(|carrier| signals.connect(carrier, &service.cursors().installation()));
+        Ok(Self { service, bus })
+    }
+
+    /// Waits a short while until the bus has taken everything, and closes the database.
+    async fn close(self) {
+        if let Some(bus) = self.bus
+            && !bus.close(LAST_WORDS).await
+        {
+            // What was asked for is done all the same.
+            let _ = writeln!(
+                std::io::stderr(),
+                "note: the bus {bus:?} could not be told; servers find what is new within feed.poll_interval"
+            );
+        }
+        self.service.db().clone().close().await;
+    }
+}
+
+/// The use cases, for one command that nobody waits for. A server that runs looks for itself.
 async fn service(db: Db, clock: Arc<dyn Clock>) -> Result<Service, Failure> {
     let ids = Arc::new(TimeOrdered::new(clock.clone()));
     Ok(Service::new(db, clock, ids, Arc::new(Silent)).await?)

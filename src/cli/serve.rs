@@ -6,9 +6,10 @@ use clap::Args;
 
 use super::{Failure, Outcome, outdated, say, system_clock};
 use crate::{
-    config::Config,
+    config::{Config, DatabaseUrl},
     domain::clock::Clock,
     server::{self, RunningServer, StartError},
+    store::away,
     telemetry,
 };
 
@@ -24,24 +25,56 @@ pub(super) struct Serve {}
 pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, Failure> {
     let url = config.database.url.clone();
     // What it holds is large, and this is its only use.
-    Box::pin(server::start(config, clock)).await.map_err(|error| match error {
+    Box::pin(server::start(config, clock)).await.map_err(|error| failure(error, &url))
+}
+
+fn failure(error: StartError, url: &DatabaseUrl) -> Failure {
+    match error {
         StartError::Config(faults) => faults.into(),
         StartError::Database(error) => Failure::new(format!("The database {url} can't be used: {error}.")),
-        StartError::Schema(missing) => outdated(&url, missing.len()),
+        StartError::Schema(missing) => outdated(url, missing.len()),
         StartError::Listen(address, error) => Failure::new(format!("{address} can't be listened on: {error}.")),
         StartError::Other(error) => error.into(),
-    })
+    }
 }
 
 pub(super) async fn run(config: Config) -> Outcome {
     start_log(&config)?;
-    let end = End::prepare()?;
+    let mut end = End::prepare()?;
     let database = config.database.url.clone();
-    let server = start(config, system_clock()).await?;
+    let server = tokio::select! {
+        server = Box::pin(start_when_possible(config)) => server?,
+        // Whoever ends it before it could begin has got what was asked for.
+        () = end.wait() => return Ok(()),
+    };
     say(format_args!("cosell listens on http://{} (database {database})", server.addr))?;
     end.wait().await;
     server.shutdown().await;
     Ok(())
+}
+
+/// Starts the server, and waits as long as the database is away.
+async fn start_when_possible(config: Config) -> Result<RunningServer, Failure> {
+    let url = config.database.url.clone();
+    let mut attempt = 0;
+    loop {
+        // The pool would try in silence for a while, and then not say why.
+        let started = match away::probe(url.expose()).await {
+            Ok(()) => Box::pin(server::start(config.clone(), system_clock())).await,
+            Err(error) => Err(error.into()),
+        };
+        let error = match started {
+            Ok(server) => return Ok(server),
+            Err(error) => error,
+        };
+        let Some(reason) = error.is_wait() else { return Err(failure(error, &url)) };
+        attempt += 1;
+        let pause = away::pause(attempt);
+        tracing::warn!(
+            "the database {url} is away ({reason}): the server starts when it is there; trying again in {pause:.1?}"
+        );
+        tokio::time::sleep(pause).await;
+    }
 }
 
 pub(super) fn start_log(config: &Config) -> Outcome {
@@ -76,7 +109,7 @@ impl End {
 
     /// Returns when one comes.
     #[cfg(unix)]
-    pub(super) async fn wait(mut self) {
+    pub(super) async fn wait(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -85,7 +118,7 @@ impl End {
 
     /// Returns when one comes.
     #[cfg(not(unix))]
-    pub(super) async fn wait(self) {
+    pub(super) async fn wait(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -161,6 +161,13 @@ pub const SETTINGS: &[Setting] = &[
         "Most websockets and event streams that a member may have open at a time on this server",
     ),
     setting(
+        "bus.url",
+        "COSELL_BUS",
+        Some("memory"),
+        "What tells servers of each other's events: `memory` (nothing: one server), `postgres` (the database's NOTIFY), \
+         `nats://HOST:4222` or `tls://HOST:4222`, with `USER:PASSWORD@` or `TOKEN@` where NATS wants it",
+    ),
+    setting(
         "feed.poll_interval",
         "COSELL_FEED_POLL_INTERVAL",
         Some("500ms"),

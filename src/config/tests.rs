@@ -199,3 +199,41 @@ fn durations_are_read_in_every_form() {
         assert_eq!(reader::duration(text), millis.map(Duration::from_millis), "{text}");
     }
 }
+
+#[test]
+fn the_bus_is_in_memory_postgresql_or_nats() {
+    assert_eq!(with_env(&[]).unwrap().bus, Bus::Memory);
+    let postgres = ("COSELL_DATABASE_URL", "postgres://db/cosell");
+    assert_eq!(with_env(&[("COSELL_BUS", "postgres"), postgres]).unwrap().bus, Bus::Postgres);
+    for good in ["nats://127.0.0.1:4222", "nats://nats.example.com", "tls://a:b@[::1]:4222/"] {
+        assert!(matches!(with_env(&[("COSELL_BUS", good)]).unwrap().bus, Bus::Nats(_)), "{good}");
+    }
+    for bad in ["redis://hush@x:1", "nats://", "nats:hush", "nats://hush@x/y", "nats://x?token=hush", "127.0.0.1:4222"]
+    {
+        let faults = with_env(&[("COSELL_BUS", bad)]).unwrap_err();
+        assert_eq!(faults.0, ["COSELL_BUS: must be memory, postgres, or nats://HOST:PORT"], "{bad}");
+    }
+}
+
+#[test]
+fn a_bus_on_postgresql_is_refused_beside_sqlite() {
+    let fault = "postgres is for a PostgreSQL database, and database.url names an SQLite file";
+    let faults = with_env(&[("COSELL_BUS", "postgres")]).unwrap_err();
+    assert_eq!(faults.0, [format!("COSELL_BUS: {fault}")]);
+    let faults = with_file("[bus]\nurl = \"postgres\"\n", &[]).unwrap_err();
+    assert_eq!(faults, format!("cosell.toml: bus.url: {fault}"));
+}
+
+#[test]
+fn the_secrets_of_nats_are_not_shown() {
+    for (url, shown) in [
+        ("nats://cosell:hush@nats:4222", "nats://cosell:***@nats:4222"),
+        ("nats://hush@nats:4222", "nats://***@nats:4222"),
+        ("nats://nats:4222", "nats://nats:4222"),
+    ] {
+        let config = with_env(&[("COSELL_BUS", url)]).unwrap();
+        let Bus::Nats(nats) = &config.bus else { panic!("{config:?}") };
+        assert_eq!((nats.expose(), nats.to_string().as_str()), (url, shown));
+        assert!(!format!("{config:?}").contains("hush"));
+    }
+}

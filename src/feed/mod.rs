@@ -30,7 +30,7 @@ mod course;
 mod heads;
 
 pub use self::{
-    bus::Signals,
+    bus::{Carrier, Link, Signals},
     course::{Course, End, Start},
 };
 

@@ -19,7 +19,8 @@ pub(super) async fn ready<E: Executor>(State(app): State<Arc<App<E>>>) -> (Statu
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n".to_owned());
     }
     match tokio::time::timeout(app.config.limits.request_timeout, (app.ready)()).await {
-        Ok(Ok(())) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(Ok(None)) => (StatusCode::OK, "ok\n".to_owned()),
+        Ok(Ok(Some(note))) => (StatusCode::OK, format!("ok\n{note}\n")),
         Ok(Err(reason)) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "no answer in time\n".to_owned()),
     }

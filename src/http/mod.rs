@@ -55,8 +55,9 @@ pub trait SignIn: Send + Sync + 'static {
 /// Puts into a request what its resolvers need: the viewer, a data loader. Called once an operation.
 pub type Prepare = Arc<dyn Fn(&Viewer, Request) -> Request + Send + Sync>;
 
-/// Whether the server can answer now; the text of the error is shown by `/readyz`.
-pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Whether the server can answer now. `/readyz` shows the text of the error, and what else may be said of a server that
+/// can answer.
+pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<String>, String>> + Send + Sync>;
 
 /// What the handlers work with.
 pub struct App<E> {

@@ -99,6 +99,15 @@ impl Cursors {
         Self { key }
     }
 
+    /// What tells this installation from others, for names that others can read: 16 hexadecimal digits that say nothing
+    /// of the key.
+    pub fn installation(&self) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
+        // No cursor is signed over so little.
+        mac.update(b"installation");
+        mac.finalize().into_bytes()[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn sign(&self, company: CompanyId, body: &[u8]) -> [u8; SIGNATURE] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes a key of any length");
         mac.update(company.0.as_bytes());

@@ -4,6 +4,7 @@
 //! table: a migration, an entity, and a file here whose functions take the connection and the scope.
 
 pub mod audit;
+pub mod away;
 mod batch;
 pub mod board;
 pub mod company;
@@ -14,6 +15,7 @@ pub mod lead;
 pub mod lease;
 pub mod log;
 pub mod marketing_list;
+pub mod notify;
 pub mod opportunity;
 pub mod page;
 mod row;

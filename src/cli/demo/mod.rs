@@ -56,7 +56,7 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
     if !matches!(config.jwt.key, Some(KeySource::Secret(_))) {
         config.jwt.key = Some(KeySource::Secret(secret(&config.database.url)?));
     }
-    let end = End::prepare()?;
+    let mut end = End::prepare()?;
     let server = serve::start(config.clone(), system_clock()).await?;
     say(greeting(&config, server.addr, fresh)?)?;
     end.wait().await;

@@ -221,7 +221,7 @@ impl Server {
             config: Arc::new(config.clone()),
             clock,
             prepare: Arc::new(|viewer, request| request.data(viewer.clone())),
-            ready: Arc::new(|| async { Ok(()) }.boxed()),
+            ready: Arc::new(|| async { Ok(None) }.boxed()),
             sockets: sockets.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
