@@ -28,6 +28,25 @@ has_postgres() {
     return 1
 }
 
+# The same places that tests/it/support/nats.rs looks in: Debian's package puts it where only root's PATH leads.
+has_nats() {
+    command -v nats-server >/dev/null || [ -x /usr/sbin/nats-server ] || [ -x /usr/local/bin/nats-server ]
+}
+
+install_nats() {
+    # The package would start a server for the whole machine; only the binary is wanted. A policy that is there stays.
+    local policy=/usr/sbin/policy-rc.d ours=
+    if [ ! -e "$policy" ]; then
+        ours=yes
+        printf '#!/bin/sh\nexit 101\n' | as_root tee "$policy" >/dev/null
+        as_root chmod 755 "$policy"
+    fi
+    local outcome=0
+    install_packages nats-server || outcome=$?
+    [ -z "$ours" ] || as_root rm -f "$policy"
+    [ "$outcome" = 0 ] && has_nats || fail "the package nats-server brought no nats-server"
+}
+
 install_packages() {
     command -v apt-get >/dev/null ||
         fail "missing: $* (as Debian calls it), and there is no apt-get to install it with"
@@ -54,4 +73,5 @@ install_what_is_missing() {
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
     [ -n "${COSELL_TEST_POSTGRES_URL:-}" ] || has_postgres || install_postgres
+    has_nats || install_nats
 }

@@ -37,6 +37,9 @@ impl MigrationTrait for Migration {
         for company in db.query_all_raw(companies).await? {
             chain(db, company.try_get_by_index(0)?, &secret).await?;
         }
+        if db.get_database_backend() == DbBackend::Postgres {
+            crate::run(manager, NO_DEFAULTS).await?;
+        }
         crate::run(manager, INDEXES).await
     }
 
@@ -63,12 +66,23 @@ ALTER TABLE company_feed ADD COLUMN last_at {time};
 UPDATE company_feed SET last_at = (SELECT MAX(at) FROM event WHERE event.company_id = company_feed.company_id);
 ";
 
+/// A server of the version before knows no chains: its events are refused, rather than kept without one. SQLite can't
+/// drop a default; there is one server there, and it was stopped for this.
+const NO_DEFAULTS: &str = r"
+ALTER TABLE event
+    ALTER COLUMN sequence DROP DEFAULT,
+    ALTER COLUMN content_hash DROP DEFAULT,
+    ALTER COLUMN hash DROP DEFAULT;
+";
+
 const INDEXES: &str = r"
 CREATE INDEX event_by_time ON event (company_id, at, position);
 
 CREATE INDEX event_by_kind ON event (company_id, kind, position);
 
 CREATE INDEX event_by_actor ON event (company_id, actor_id, position);
+
+CREATE INDEX idempotency_key_by_result ON idempotency_key (company_id, result_id);
 ";
 
 /// How many rows are read and written at once.

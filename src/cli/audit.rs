@@ -1,6 +1,7 @@
 //! `cosell audit`: the audit trail, exported and checked.
 
 use std::{
+    collections::{HashMap, HashSet},
     fs::File,
     io::{BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -13,7 +14,7 @@ use super::{Failure, Outcome, company::slug, connect, count, refuse_outdated, sa
 use crate::{
     config::Config,
     domain::{
-        audit::{Finding, Head, Record, Summary, Verifier},
+        audit::{Finding, Head, Record, Summary, Verifier, Watch},
         global_id::{self, NodeType},
         id::{CompanyId, LeadId},
     },
@@ -40,7 +41,8 @@ enum Command {
     /// export` and the API's `auditTrail` give them, one a line or as a JSON array, of one history or of many.
     ///
     /// A copy that was cut off at its end, or rewritten from some entry on, is consistent in itself: note sequence and
-    /// hash of the last entry from time to time, and give them with --head.
+    /// hash of the last entry from time to time, and give them with --head. It is enough that one of the files, or one of
+    /// the companies, has that entry.
     #[command(after_long_help = "Examples:\n  \
         cosell audit verify acme.jsonl\n  \
         cosell audit verify --head 12:5f2c... lead.jsonl\n  \
@@ -50,7 +52,8 @@ enum Command {
     Verify(Verify),
     /// Compare two companies' records of what both know
     #[command(after_long_help = "Example:\n  cosell audit compare acme.jsonl globex.jsonl\n\n\
-        Ends with 0 when the records of each event that is in both files agree, and with 1 when not.")]
+        Ends with 0 when the records of each event that is in both files agree, and with 1 when not. How many events \
+        are in one file only is said, and is no fault: each company has events that the other does not know of.")]
     Compare {
         /// One company's records
         mine: PathBuf,
@@ -140,9 +143,19 @@ async fn lead_of(service: &Service, company: CompanyId, lead: Option<&str>) -> R
     if let Ok(id) = global_id::expect(text, NodeType::Lead) {
         return Ok(Some(LeadId(id)));
     }
-    let found = service.lead_by_number(company, text).await.map_err(|error| unchecked(error.into()))?;
-    let unknown = || Failure::usage(format!("The company has no lead {text}; its number or its id is needed."));
-    found.map(Some).ok_or_else(unknown)
+    let found = service.leads_by_number(company, text).await.map_err(|error| unchecked(error.into()))?;
+    match found.as_slice() {
+        [] => Err(Failure::usage(format!("The company has no lead {text}; its number or its id is needed."))),
+        [(lead, _)] => Ok(Some(*lead)),
+        _ => {
+            let name = |(lead, source): &(LeadId, String)| {
+                format!("{}, which comes from {source}", global_id::encode(NodeType::Lead, lead.0))
+            };
+            let list = found.iter().map(name).collect();
+            let message = format!("The company has more than one lead {text}; give the id of the one that is meant:");
+            Err(Failure { list, ..Failure::usage(message) })
+        }
+    }
 }
 
 async fn export(service: &Service, asked: &Export) -> Outcome {
@@ -173,24 +186,27 @@ async fn database(service: &Service, asked: &Verify) -> Outcome {
         Some(slug) => vec![(company_of(service, slug).await?, slug.clone())],
         None => service.audited_companies().await.map_err(|error| unchecked(error.into()))?,
     };
-    let mut all = Vec::new();
+    let (mut all, mut watch) = (Vec::new(), Watch::new(&asked.head));
     for (company, slug) in companies {
         let lead = lead_of(service, company, asked.lead.as_deref()).await?;
-        let verifier = Verifier::expecting(asked.head.clone());
-        let checked = service.verify_audit(company, lead, verifier).await;
+        let checked = service.verify_audit(company, lead, &mut watch).await;
         let (findings, summaries) = checked.map_err(|error| unchecked(error.into()))?;
         all.extend(tell(&slug, findings, &summaries, asked.lead.is_some())?);
     }
+    all.extend(watch.finish().iter().map(ToString::to_string));
     outcome(all)
 }
 
 fn files(asked: &Verify) -> Outcome {
-    let mut all = Vec::new();
+    let (mut all, mut watch) = (Vec::new(), Watch::new(&asked.head));
     for file in &asked.files {
-        let mut verifier = Verifier::expecting(asked.head.clone());
+        let mut verifier = Verifier::default();
         let mut list = Vec::new();
         read(file, |place, record| match record {
-            Ok(record) => verifier.push(&record),
+            Ok(record) => {
+                watch.see(&record);
+                verifier.push(&record);
+            }
             Err(why) => list.push(format!("{}, {place}: can't be read as a record: {why}", name(file))),
         })?;
         let (findings, summaries) = verifier.finish();
@@ -200,6 +216,7 @@ fn files(asked: &Verify) -> Outcome {
         all.extend(list);
         all.extend(tell(&name(file), findings, &summaries, true)?);
     }
+    all.extend(watch.finish().iter().map(ToString::to_string));
     outcome(all)
 }
 
@@ -211,7 +228,7 @@ fn tell(of: &str, findings: Vec<Finding>, summaries: &[Summary], heads: bool) ->
     let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record", "records");
     say(format_args!("{of}: {records} in {histories}: {verdict}."))?;
     if heads {
-        for summary in summaries {
+        for summary in summaries.iter().filter(|summary| summary.sequence > 0) {
             let lead = summary.history.lead.as_ref().map(|lead| format!("{lead}/")).unwrap_or_default();
             say(format_args!("{}, head {lead}{}:{}", summary.history, summary.sequence, summary.hash))?;
         }
@@ -286,16 +303,19 @@ const SHARED: [&str; 6] = ["lead", "at", "actor", "subject", "kind", "contentHas
 
 fn compare(mine: &Path, theirs: &Path) -> Outcome {
     let mut list = Vec::new();
-    let mut known = std::collections::HashMap::new();
+    let mut known = HashMap::new();
     read(theirs, |place, record| match record {
         Ok(record) => drop(known.insert(record.id.clone(), shared(&record))),
         Err(why) => list.push(format!("{}, {place}: can't be read as a record: {why}", name(theirs))),
     })?;
-    let mut both = 0_usize;
+    let (mut both, mut ours_alone) = (HashSet::new(), 0_usize);
     read(mine, |place, record| match record {
         Ok(record) => {
-            let Some(theirs) = known.get(&record.id) else { return };
-            both += 1;
+            let Some(theirs) = known.get(&record.id) else {
+                ours_alone += 1;
+                return;
+            };
+            both.insert(record.id.clone());
             let pairs = shared(&record).into_iter().zip(theirs).zip(SHARED);
             let differing: Vec<_> =
                 pairs.filter(|((mine, theirs), _)| mine != *theirs).map(|(_, field)| field).collect();
@@ -313,7 +333,14 @@ fn compare(mine: &Path, theirs: &Path) -> Outcome {
         Err(why) => list.push(format!("{}, {place}: can't be read as a record: {why}", name(mine))),
     })?;
     let verdict = if list.is_empty() { "they agree".to_owned() } else { count(list.len(), "fault", "faults") };
-    say(format_args!("{} in both files: {verdict}.", count(both, "event", "events")))?;
+    let theirs_alone = count(known.len() - both.len(), "event", "events");
+    say(format_args!("{} in both files: {verdict}.", count(both.len(), "event", "events")))?;
+    say(format_args!(
+        "{} in {} only, {theirs_alone} in {} only.",
+        count(ours_alone, "event", "events"),
+        name(mine),
+        name(theirs)
+    ))?;
     outcome(list)
 }
 

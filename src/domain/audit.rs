@@ -366,13 +366,6 @@ pub enum Flaw {
     Repeated,
     /// It does not follow the entry before it: that one was rewritten, or this.
     Unchained,
-    /// The history ends before an entry that was noted.
-    CutOff {
-        /// The last entry that is there; 0 where none is.
-        last: i64,
-    },
-    /// It is not the entry that was noted.
-    Rewritten,
     /// Rows of the company's log are missing, whatever their history.
     Position {
         /// The first position that is missing.
@@ -403,8 +396,6 @@ impl fmt::Display for Flaw {
                 "does not follow the entry before it: its `previous` is not that one's hash, so one of the \
                              two was rewritten",
             ),
-            Self::CutOff { last } => write!(f, "cut off: this entry was noted, and the history ends with entry {last}"),
-            Self::Rewritten => f.write_str("rewritten: its hash is not the one that was noted"),
             Self::Position { from, to } if from == to => write!(f, "position {from} of the company's log is missing"),
             Self::Position { from, to } => write!(f, "positions {from} to {to} of the company's log are missing"),
             Self::Other(text) => f.write_str(text),
@@ -465,6 +456,107 @@ impl FromStr for Head {
     }
 }
 
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(lead) = &self.lead {
+            write!(f, "{lead}/")?;
+        }
+        write!(f, "{}:{}", self.sequence, self.hash)
+    }
+}
+
+/// What became of an entry that somebody noted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The history ends before it.
+    CutOff {
+        /// The last entry that is there; 0 where none is.
+        last: i64,
+    },
+    /// In this history its place has another hash, and in no other one its own.
+    Rewritten(History),
+}
+
+/// An entry that was noted and is not there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What was noted.
+    pub head: Head,
+    /// What became of it.
+    pub loss: Loss,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the noted entry {}: ", self.head)?;
+        match &self.loss {
+            Loss::CutOff { last: 0 } => f.write_str("cut off: nothing of its history is there"),
+            Loss::CutOff { last } => write!(f, "cut off: its history ends with entry {last}"),
+            Loss::Rewritten(history) => {
+                write!(f, "rewritten: in {history}, entry {} has another hash", self.head.sequence)
+            }
+        }
+    }
+}
+
+/// Looks for entries that were noted, in all that is read: a lead has a history with each company that knows it, each
+/// with hashes of its own, and it is enough that one of them has the entry.
+#[derive(Debug, Default)]
+pub struct Watch {
+    heads: Vec<Watched>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    head: Head,
+    found: bool,
+    /// The first history that has another hash there.
+    other: Option<History>,
+    /// The last entry of any history that it may be of.
+    last: i64,
+}
+
+impl Watch {
+    /// For these.
+    pub fn new(heads: &[Head]) -> Self {
+        let watched = |head: &Head| Watched { head: head.clone(), found: false, other: None, last: 0 };
+        Self { heads: heads.iter().map(watched).collect() }
+    }
+
+    /// The next record of any history.
+    pub fn see(&mut self, record: &Record) {
+        for watched in &mut self.heads {
+            let Head { lead, sequence, hash } = &watched.head;
+            if lead.is_some() && *lead != record.lead {
+                continue;
+            }
+            watched.last = watched.last.max(record.sequence);
+            if *sequence == record.sequence {
+                if *hash == record.hash {
+                    watched.found = true;
+                } else if watched.other.is_none() {
+                    watched.other = Some(record.history());
+                }
+            }
+        }
+    }
+
+    /// Those that are not there. An entry that is missing before the last one is none of them: who checks the history
+    /// says so.
+    pub fn finish(self) -> Vec<Lost> {
+        let lost = |Watched { head, found, other, last }| {
+            let loss = match other {
+                _ if found => return None,
+                Some(history) => Loss::Rewritten(history),
+                None if last >= head.sequence => return None,
+                None => Loss::CutOff { last },
+            };
+            Some(Lost { head, loss })
+        };
+        self.heads.into_iter().filter_map(lost).collect()
+    }
+}
+
 /// A history that was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -502,17 +594,10 @@ pub struct Verifier {
     /// In the order of their first records.
     order: Vec<History>,
     states: HashMap<History, State>,
-    heads: Vec<Head>,
-    noted: Vec<(usize, History, Hash)>,
     findings: Vec<Finding>,
 }
 
 impl Verifier {
-    /// One that also looks for entries that were noted.
-    pub fn expecting(heads: Vec<Head>) -> Self {
-        Self { heads, ..Self::default() }
-    }
-
     /// Says what else is wrong with a record's history.
     pub fn add(&mut self, finding: Finding) {
         self.findings.push(finding);
@@ -521,11 +606,6 @@ impl Verifier {
     /// The next record.
     pub fn push(&mut self, record: &Record) {
         let history = record.history();
-        for (place, head) in self.heads.iter().enumerate() {
-            if head.sequence == record.sequence && (head.lead.is_none() || head.lead == record.lead) {
-                self.noted.push((place, history.clone(), record.hash));
-            }
-        }
         let state = self.states.entry(history.clone()).or_insert_with(|| {
             self.order.push(history.clone());
             State { records: 0, sequence: 0, hash: Hash([0; 32]), missing: BTreeMap::new(), erased: HashMap::new() }
@@ -541,7 +621,9 @@ impl Verifier {
         }
         state.records += 1;
         let expected = state.sequence + 1;
-        if record.sequence >= expected {
+        if !sound && record.sequence != expected {
+            // Its number may be what was edited: nothing follows from it, and the others are counted without it.
+        } else if record.sequence >= expected {
             if record.sequence > expected {
                 state.missing.insert(expected, record.sequence - 1);
             } else if record.previous != (state.sequence > 0).then_some(state.hash) {
@@ -608,28 +690,8 @@ impl Verifier {
             let (records, sequence, hash) = (state.records, state.sequence, state.hash);
             summaries.push(Summary { history: history.clone(), records, sequence, hash });
         }
-        for (place, head) in self.heads.iter().enumerate() {
-            let mut noted = self.noted.iter().filter(|(of, ..)| *of == place);
-            if noted.clone().any(|(.., hash)| *hash == head.hash) {
-                continue;
-            }
-            let flaw = if let Some((_, history, _)) = noted.next() {
-                (history.clone(), Flaw::Rewritten)
-            } else {
-                let summary = summaries.iter().find(|it| head.lead.is_none() || it.history.lead == head.lead);
-                let unknown = || History { company: "unknown".to_owned(), lead: head.lead.clone() };
-                let history = summary.map_or_else(unknown, |summary| summary.history.clone());
-                let last = summary.map_or(0, |summary| summary.sequence);
-                // An entry before the last that is not there is missing, which has been said.
-                if last >= head.sequence {
-                    continue;
-                }
-                (history, Flaw::CutOff { last })
-            };
-            self.findings.push(Finding { history: flaw.0, sequence: head.sequence, event: None, flaw: flaw.1 });
-        }
-        let by_place = |finding: &Finding| (self.order.iter().position(|it| *it == finding.history), finding.sequence);
-        self.findings.sort_by_key(by_place);
+        let ranks: HashMap<_, _> = self.order.iter().zip(0_usize..).collect();
+        self.findings.sort_by_cached_key(|finding| (ranks.get(&finding.history).copied(), finding.sequence));
         (self.findings, summaries)
     }
 }
@@ -695,9 +757,11 @@ mod tests {
         history(1, Some(2), &contents)
     }
 
-    fn verify(records: &[Record], heads: &[Head]) -> Vec<(i64, Flaw)> {
-        let mut verifier = Verifier::expecting(heads.to_vec());
-        records.iter().for_each(|record| verifier.push(record));
+    fn verify(records: &[Record]) -> Vec<(i64, Flaw)> {
+        let mut verifier = Verifier::default();
+        for record in records {
+            verifier.push(record);
+        }
         verifier.finish().0.into_iter().map(|finding| (finding.sequence, finding.flaw)).collect()
     }
 
@@ -716,9 +780,11 @@ mod tests {
     fn sound_histories_are_found_sound_however_they_are_mixed() {
         let (ours, theirs, own) = (five(), history(3, Some(2), &[json!(1), json!(2)]), history(1, None, &[json!({})]));
         let mixed = [&ours[..2], &theirs[..1], &own, &ours[2..], &theirs[1..]].concat();
-        assert_eq!(verify(&mixed, &[]), []);
+        assert_eq!(verify(&mixed), []);
         let mut verifier = Verifier::default();
-        mixed.iter().for_each(|record| verifier.push(record));
+        for record in &mixed {
+            verifier.push(record);
+        }
         let summaries = verifier.finish().1;
         assert_eq!(summaries.iter().map(|summary| summary.records).collect::<Vec<_>>(), [5, 2, 1]);
         assert_eq!((summaries[0].sequence, summaries[0].hash), (5, ours[4].hash));
@@ -740,7 +806,7 @@ mod tests {
         let change = |n: usize, change: fn(&mut Record)| {
             let mut records = five();
             change(&mut records[n]);
-            verify(&records, &[])
+            verify(&records)
         };
         assert_eq!(change(2, |it| it.content = json!({ "n": 3 })), [(3, Flaw::Content)]);
         assert_eq!(change(2, |it| it.kind = "X".to_owned()), [(3, Flaw::Header)]);
@@ -757,30 +823,83 @@ mod tests {
         assert_eq!(renewed, [(4, Flaw::Unchained)]);
         let mut dropped = five();
         dropped.drain(1..3);
-        assert_eq!(verify(&dropped, &[]), [(2, Flaw::Missing { to: 3 })]);
-        assert_eq!(verify(&five()[1..], &[]), [(1, Flaw::Missing { to: 1 })]);
+        assert_eq!(verify(&dropped), [(2, Flaw::Missing { to: 3 })]);
+        assert_eq!(verify(&five()[1..]), [(1, Flaw::Missing { to: 1 })]);
         let mut moved = five();
         moved.swap(1, 3);
-        let said = verify(&moved, &[]);
+        let said = verify(&moved);
         assert!(said.contains(&(2, Flaw::OutOfOrder)) && said.contains(&(3, Flaw::OutOfOrder)), "{said:?}");
         let mut doubled = five();
         doubled.push(doubled[3].clone());
-        assert_eq!(verify(&doubled, &[]), [(4, Flaw::Repeated)]);
+        assert_eq!(verify(&doubled), [(4, Flaw::Repeated)]);
     }
 
     #[test]
     fn who_noted_a_head_finds_what_was_cut_off_or_rewritten() {
+        let lost = |records: &[Record], head: Head| {
+            let mut watch = Watch::new(&[head]);
+            for record in records {
+                watch.see(record);
+            }
+            watch.finish().into_iter().map(|lost| lost.loss).next()
+        };
         let records = five();
         let head = |sequence, hash| Head { lead: None, sequence, hash };
-        assert_eq!(verify(&records, &[head(5, records[4].hash), head(1, records[0].hash)]), []);
-        assert_eq!(verify(&records[..4], &[head(5, records[4].hash)]), [(5, Flaw::CutOff { last: 4 })]);
-        assert_eq!(verify(&records, &[head(5, records[3].hash)]), [(5, Flaw::Rewritten)]);
+        assert_eq!(lost(&records, head(5, records[4].hash)), None);
+        assert_eq!(lost(&records, head(1, records[0].hash)), None);
+        assert_eq!(lost(&records[..4], head(5, records[4].hash)), Some(Loss::CutOff { last: 4 }));
+        assert_eq!(lost(&[], head(5, records[4].hash)), Some(Loss::CutOff { last: 0 }));
+        let rewritten = Some(Loss::Rewritten(records[0].history()));
+        assert_eq!(lost(&records, head(5, records[3].hash)), rewritten);
         let text = format!("{}/5:{}", records[0].lead.as_deref().unwrap_or_default(), records[4].hash);
         let parsed: Head = text.parse().expect("a head");
-        assert_eq!(verify(&records, &[parsed]), []);
+        assert_eq!(parsed.to_string(), text);
+        assert_eq!(lost(&records, parsed.clone()), None);
+        // Another company's history of the lead has hashes of its own: one that fits is enough.
+        let theirs = history(3, Some(2), &vec![json!({}); 6]);
+        assert_eq!(lost(&[theirs.clone(), records.clone()].concat(), parsed.clone()), None);
+        let both = [records[..4].to_vec(), theirs.clone()].concat();
+        assert_eq!(lost(&both, parsed.clone()), Some(Loss::Rewritten(theirs[0].history())));
+        // Of another lead's history nothing follows.
+        let other = history(1, Some(9), &vec![json!({}); 6]);
+        assert_eq!(lost(&other, parsed), Some(Loss::CutOff { last: 0 }));
         for text in ["5", "5:00", "0:00", "x:y", &format!("A/5:{}", records[4].hash)] {
             assert!(text.parse::<Head>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_number_that_was_edited_spoils_no_other_entry() {
+        let numbered = |place: usize, number: i64| {
+            let mut records = five();
+            records[place].sequence = number;
+            verify(&records)
+        };
+        assert_eq!(numbered(2, 40), [(3, Flaw::Missing { to: 3 }), (40, Flaw::Header)]);
+        assert_eq!(numbered(3, 2), [(2, Flaw::Header), (4, Flaw::Missing { to: 4 })]);
+        assert_eq!(numbered(2, 0), [(0, Flaw::Header), (3, Flaw::Missing { to: 3 })]);
+        // One that was put into another history spoils nothing there.
+        let mut moved = five();
+        moved[1].lead = None;
+        let own = history(1, None, &[json!(1), json!(2)]);
+        let mixed = [&own[..1], &moved, &own[1..]].concat();
+        let mut verifier = Verifier::default();
+        for record in &mixed {
+            verifier.push(record);
+        }
+        let (said, _) = verifier.finish();
+        let said: Vec<_> = said.into_iter().map(|it| (it.history.lead, it.sequence, it.flaw)).collect();
+        let lead = moved[0].lead.clone();
+        // As its number happens to be the next one there, the one that has it truly is told as a repetition.
+        assert_eq!(
+            said,
+            [
+                (None, 2, Flaw::Header),
+                (None, 2, Flaw::Unchained),
+                (None, 2, Flaw::Repeated),
+                (lead, 2, Flaw::Missing { to: 2 })
+            ]
+        );
     }
 
     /// The second of five records, erased, and the voucher appended.
@@ -811,12 +930,12 @@ mod tests {
                 { "field": "customer.contact.email", "before": null, "after": null },
             ] })
         );
-        assert_eq!(verify(&sound, &[]), []);
+        assert_eq!(verify(&sound), []);
         assert_eq!(redacted(&sound[1].content), None);
         let change = |change: fn(&mut Vec<Record>)| {
             let mut records = erased();
             change(&mut records);
-            verify(&records, &[])
+            verify(&records)
         };
         assert_eq!(change(|it| it[1].content["changes"][0]["after"] = json!("c")), [(2, Flaw::Erasure)]);
         assert_eq!(change(|it| it[1].erased_at = None), [(2, Flaw::Erasure)]);
@@ -848,7 +967,7 @@ mod tests {
             if let Ok(record) = serde_json::from_value::<Record>(value) {
                 let mut records = five();
                 records[place] = record;
-                prop_assert!(!verify(&records, &[]).is_empty(), "{}", names[field]);
+                prop_assert!(!verify(&records).is_empty(), "{}", names[field]);
             }
         }
 
@@ -856,7 +975,7 @@ mod tests {
         fn any_other_order_or_number_is_found(chosen in proptest::collection::vec(0_usize..5, 1..8)) {
             let records: Vec<_> = chosen.iter().map(|place| five()[*place].clone()).collect();
             let prefix = chosen.iter().enumerate().all(|(place, chosen)| place == *chosen);
-            prop_assert_eq!(verify(&records, &[]).is_empty(), prefix);
+            prop_assert_eq!(verify(&records).is_empty(), prefix);
         }
     }
 }

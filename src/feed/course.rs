@@ -81,6 +81,11 @@ impl Course {
         self.dealt_with(0).await;
     }
 
+    /// Whether the start is fixed.
+    pub fn has_started(&self) -> bool {
+        *self.dealt.borrow() > NOT_STARTED
+    }
+
     /// Comes back once everything up to that position has been brought, or passed over as not asked for.
     pub async fn dealt_with(&self, position: i64) {
         // The sender is a part of this and can't be gone.

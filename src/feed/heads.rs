@@ -71,7 +71,7 @@ async fn answer_all(service: Arc<Service>, queue: Arc<Mutex<Option<Vec<Asked>>>>
         let mut companies: Vec<_> = asked.iter().map(|(company, _)| *company).collect();
         companies.sort_unstable();
         companies.dedup();
-        let heads = service.log_heads(&companies).await;
+        let heads = super::bounded(service.log_heads(&companies)).await;
         let heads = heads.map(HashMap::<_, _>::from_iter).map_err(Arc::new);
         for (company, sender) in asked {
             let head = heads.as_ref().map_err(Arc::clone).map(|heads| heads.get(&company).copied().unwrap_or(0));

@@ -21,7 +21,7 @@ use crate::{
         event::{Event, Happening},
         id::{CompanyId, LeadId},
     },
-    error::{Error, Result},
+    error::{Error, ErrorCode, Result},
     service::Service,
 };
 
@@ -34,8 +34,14 @@ pub use self::{
     course::{Course, End, Start},
 };
 
-/// How many events are read from a log at once.
+/// How many events are read from a log at once to catch up.
 const BATCH: u64 = 500;
+/// How many events the tail reads at once: fewer than subscribers may fall behind.
+const STEP: u64 = 100;
+/// How long a read of a log may take before it is tried again: a connection may be dead without anybody saying so.
+const READ: Duration = Duration::from_secs(10);
+/// How long to wait at most before a log that could not be read is read again.
+const PAUSE: Duration = Duration::from_secs(1);
 /// How many events a subscriber may fall behind before it reads the log again.
 const BEHIND: usize = 256;
 
@@ -162,7 +168,7 @@ impl Feed {
         sender: broadcast::Sender<Arc<Event>>,
     ) {
         loop {
-            match self.service.log_after(company, None, position, i64::MAX, BATCH).await {
+            match bounded(self.service.log_after(company, None, position, i64::MAX, STEP)).await {
                 Ok(events) if !events.is_empty() => {
                     for event in events {
                         position = event.position;
@@ -174,7 +180,7 @@ impl Feed {
                 Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(%error, %company, "a company's log can't be read; trying again");
-                    tokio::time::sleep(self.settings.poll_interval).await;
+                    tokio::time::sleep(self.settings.poll_interval.min(PAUSE)).await;
                     if !self.left(company) {
                         continue;
                     }
@@ -203,6 +209,12 @@ impl Feed {
     }
 }
 
+/// Reads something, for a bounded time.
+async fn bounded<T>(reading: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Err(Error::new(ErrorCode::Unavailable, "The database does not answer. Try again."));
+    tokio::time::timeout(READ, reading).await.unwrap_or_else(late)
+}
+
 /// Looks where the followed logs stand, all in one statement, for as long as the feed is there.
 async fn poll(feed: Weak<Feed>, interval: Duration) {
     loop {
@@ -212,7 +224,7 @@ async fn poll(feed: Weak<Feed>, interval: Duration) {
         if companies.is_empty() {
             continue;
         }
-        match feed.service.log_heads(&companies).await {
+        match bounded(feed.service.log_heads(&companies)).await {
             Ok(heads) => feed.signals.heard(&heads),
             Err(error) => tracing::warn!(%error, "the logs can't be looked at; trying again"),
         }
@@ -253,6 +265,7 @@ impl Follower {
                 self.ending = Some(end);
                 self.tail = None;
                 self.behind = Some(last);
+                self.last_batch = false;
             }
             if let Some(event) = self.read.next() {
                 self.position = event.position;
@@ -290,7 +303,7 @@ impl Follower {
 
     fn hand_on(&mut self, event: Arc<Event>) -> Arc<Event> {
         self.course.hand_on(event.position);
-        if self.lead.is_some() && event.happening.may_end_part() {
+        if self.lead.is_some() && self.tail.is_some() && event.happening.may_end_part() {
             self.doubt = Some(End::LeadIsOver);
         }
         event
@@ -314,7 +327,8 @@ impl Follower {
             self.doubt = self.lead.and(Some(End::LeadIsOver)).filter(|_| self.tail.is_some());
             return;
         }
-        match self.feed.service.log_after(self.company, self.lead, self.position, up_to, BATCH).await {
+        let reading = self.feed.service.log_after(self.company, self.lead, self.position, up_to, BATCH);
+        match bounded(reading).await {
             Ok(events) => {
                 self.last_batch = u64::try_from(events.len()).is_ok_and(|read| read < BATCH);
                 self.read = events.into_iter();
@@ -328,7 +342,7 @@ impl Follower {
         let lead = self.lead?;
         loop {
             let read = async {
-                let over = self.feed.service.is_over(self.company, lead).await?;
+                let over = bounded(self.feed.service.is_over(self.company, lead)).await?;
                 if over { self.feed.head(self.company).await.map(Some) } else { Ok(None) }
             };
             match read.await {
@@ -340,6 +354,6 @@ impl Follower {
 
     async fn wait_after(&self, error: &Error) {
         tracing::warn!(%error, company = %self.company, "a log can't be read; trying again");
-        tokio::time::sleep(self.feed.settings.poll_interval).await;
+        tokio::time::sleep(self.feed.settings.poll_interval.min(PAUSE)).await;
     }
 }

@@ -224,7 +224,8 @@ kinds! {
     /// Another member of the viewer's company works a lead. The other side is not told.
     LeadOwnerChanged {
         /// Who did before; null for nobody.
-        async fn from_owner(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
+        #[graphql(name = "fromOwner")]
+        async fn owner_before(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
             match self.0.happening {
                 Happening::LeadOwnerChanged { from: Some(id), .. } => profile(ctx, id).await.map(Some),
                 _ => Ok(None),
@@ -232,7 +233,8 @@ kinds! {
         }
 
         /// Who does since; null for nobody.
-        async fn to_owner(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
+        #[graphql(name = "toOwner")]
+        async fn owner_since(&self, ctx: &Context<'_>) -> Result<Option<Member>> {
             match self.0.happening {
                 Happening::LeadOwnerChanged { to: Some(id), .. } => profile(ctx, id).await.map(Some),
                 _ => Ok(None),
@@ -685,6 +687,7 @@ kinds! {
 }
 
 /// One thing that happened, as the viewer's company may read it.
+#[allow(clippy::duplicated_attributes, reason = "two fields are of one type")]
 #[derive(Clone, Debug, Interface)]
 #[graphql(
     field(name = "id", ty = "ID", desc = "Its global id, the same in both companies' logs."),

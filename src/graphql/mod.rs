@@ -10,7 +10,7 @@
 
 #![allow(clippy::unused_async, reason = "the library takes resolvers that are async alone")]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::{
     Context, ID, MergedObject, Request, Result, Schema, SchemaBuilder,
@@ -143,6 +143,9 @@ fn member<'c>(ctx: &Context<'c>) -> Result<&'c actor::Member> {
     })
 }
 
+/// How long a load may take.
+const LOAD: Duration = Duration::from_secs(30);
+
 /// What the loader finds for a key.
 async fn load<K>(ctx: &Context<'_>, key: K) -> Result<Option<<Loads as Loader<K>>::Value>>
 where
@@ -151,7 +154,10 @@ where
 {
     member(ctx)?;
     let Some(loads) = &session(ctx)?.loads else { return Ok(None) };
-    loads.load_one(key).await.map_err(|error| error::refused(&error))
+    // A subscription has no limit as a whole; a connection that is dead must not stop it for ever.
+    let late = || written(&Fault::new(ErrorCode::Unavailable, "The database does not answer. Try again."));
+    let loaded = tokio::time::timeout(LOAD, loads.load_one(key)).await.map_err(|_| late())?;
+    loaded.map_err(|error| error::refused(&error))
 }
 
 fn id(kind: NodeType, id: Uuid) -> ID {

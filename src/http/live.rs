@@ -39,8 +39,11 @@ const BEHIND: usize = 64;
 /// How long the end of the server waits for a channel to bring what happened before it.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long to wait before the log's end is asked for again.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What brings a subscription's results to its client, or to all of them.
-pub(super) trait Carrier: Send {
+pub(super) trait Recipient: Send {
     /// The start is fixed: what happens from now on will come. May be said again after a catch-up.
     fn started(&mut self);
 
@@ -132,22 +135,27 @@ impl Live {
     }
 
     /// The channel of that key, begun where there is none.
-    fn channel(
-        self: &Arc<Self>,
-        key: Key,
-        begin: impl FnOnce() -> Result<Channel, Over>,
-    ) -> Result<Arc<Channel>, Over> {
-        // Declared first, to be dropped last: a channel's end takes the lock that is held here.
-        let present;
+    fn channel(&self, key: Key, begin: impl FnOnce() -> Result<Channel, Over>) -> Result<Arc<Channel>, Over> {
+        if let Some(channel) = self.present(key) {
+            return Ok(channel);
+        }
+        // Not under the lock: a document is parsed here.
+        let made = Arc::new(begin()?);
+        // Declared before the lock, to be dropped after it: a channel's end takes it too.
+        let other;
         let mut channels = self.channels();
-        present = channels.get(&key).and_then(Weak::upgrade);
-        // One that is over is followed by another: the lead may have come anew.
-        if let Some(channel) = present.as_ref().filter(|channel| !matches!(*channel.state.borrow(), State::Over(_))) {
+        other = channels.get(&key).and_then(Weak::upgrade);
+        if let Some(channel) = other.as_ref().filter(|channel| !channel.is_over()) {
             return Ok(channel.clone());
         }
-        let channel = Arc::new(begin()?);
-        channels.insert(key, Arc::downgrade(&channel));
-        Ok(channel)
+        channels.insert(key, Arc::downgrade(&made));
+        Ok(made)
+    }
+
+    /// The channel of that key, unless it is over: then another one follows, as the lead may have come anew.
+    fn present(&self, key: Key) -> Option<Arc<Channel>> {
+        let channel = self.channels().get(&key).and_then(Weak::upgrade);
+        channel.filter(|channel| !channel.is_over())
     }
 }
 
@@ -185,6 +193,10 @@ impl Channel {
         self.results.upgrade().map(|results| results.subscribe())
     }
 
+    fn is_over(&self) -> bool {
+        matches!(*self.state.borrow(), State::Over(_))
+    }
+
     /// How it is over; waits until it is.
     async fn over(&self) -> Over {
         let mut state = self.state.clone();
@@ -215,7 +227,7 @@ struct ToAll {
     state: watch::Sender<State>,
 }
 
-impl Carrier for ToAll {
+impl Recipient for ToAll {
     fn started(&mut self) {
         self.state.send_replace(State::Live);
     }
@@ -266,18 +278,17 @@ async fn execute<E: Executor>(
     mut ready: Ready<E>,
     course: &Arc<Course>,
     id: RequestId,
-    carrier: &mut impl Carrier,
+    recipient: &mut impl Recipient,
 ) -> Over {
     let execution = async {
         let plan = std::mem::take(&mut ready.plan);
         let mut stream = ready.stream(course.clone());
         let mut started = std::pin::pin!(course.started().fuse());
-        let mut first = true;
         loop {
             let response = tokio::select! {
                 biased;
                 () = &mut started => {
-                    carrier.started();
+                    recipient.started();
                     continue;
                 }
                 response = stream.next() => response,
@@ -286,13 +297,11 @@ async fn execute<E: Executor>(
             let finished = answer::finish(response, &plan, id);
             // A resolver that refuses to subscribe gives one response without data and ends: the client is told that
             // the operation was not executed, not that an event went wrong.
-            let refused = first && finished.failed() && matches!(stream.next().now_or_never(), Some(None));
-            if finished.request_error || refused {
+            if finished.request_error || (finished.failed() && !course.has_started()) {
                 return Over::refused(finished.errors());
             }
-            first = false;
             if let Some(payload) = payload(&finished, id)
-                && !carrier.bring(payload).await
+                && !recipient.bring(payload).await
             {
                 return Over::Gone;
             }
@@ -305,9 +314,14 @@ async fn execute<E: Executor>(
 }
 
 /// Executes a query or a mutation.
-async fn once<E: Executor>(limit: Duration, mut ready: Ready<E>, id: RequestId, carrier: &mut impl Carrier) -> Over {
+async fn once<E: Executor>(
+    limit: Duration,
+    mut ready: Ready<E>,
+    id: RequestId,
+    recipient: &mut impl Recipient,
+) -> Over {
     // Nobody need wait for it.
-    carrier.started();
+    recipient.started();
     let plan = std::mem::take(&mut ready.plan);
     let finished = match ready.execute(limit, id).await {
         Ok(response) => answer::finish(response, &plan, id),
@@ -317,7 +331,7 @@ async fn once<E: Executor>(limit: Duration, mut ready: Ready<E>, id: RequestId, 
         return Over::refused(finished.errors());
     }
     let Some(payload) = payload(&finished, id) else { return Over::Complete };
-    if carrier.bring(payload).await { Over::Complete } else { Over::Gone }
+    if recipient.bring(payload).await { Over::Complete } else { Over::Gone }
 }
 
 /// The JSON of a result; nothing when it can't be written, which is logged.
@@ -336,15 +350,15 @@ pub(super) async fn carry<E: Executor>(
     ready: Ready<E>,
     id: RequestId,
     mut ending: Ending,
-    carrier: &mut impl Carrier,
+    recipient: &mut impl Recipient,
 ) -> Over {
     if !ready.is(OperationType::Subscription) {
-        return Box::pin(once(app.config.limits.request_timeout, ready, id, carrier)).await;
+        return Box::pin(once(app.config.limits.request_timeout, ready, id, recipient)).await;
     }
     let (Some(live), Some(member)) = (&app.live, viewer.member()) else {
         // Nobody's subscription is refused by its resolver, and a schema without a feed has nothing to share.
         let course = Arc::default();
-        return until(&mut ending, Box::pin(execute(ready, &course, id, carrier))).await;
+        return until(&mut ending, Box::pin(execute(ready, &course, id, recipient))).await;
     };
     let after = ready.shape.as_ref().map(|shape| shape.after.clone()).unwrap_or_default();
     let resume = match &after {
@@ -369,7 +383,7 @@ pub(super) async fn carry<E: Executor>(
     match channel {
         Ok(channel) => {
             let subscriber = Subscriber { app, channel, company: member.company, position: 0, id };
-            subscriber.serve(given.then_some(ready), ending, carrier).await
+            subscriber.serve(given.then_some(ready), ending, recipient).await
         }
         Err(over) => over,
     }
@@ -407,7 +421,7 @@ struct Subscriber<'a, E> {
 }
 
 impl<E: Executor> Subscriber<'_, E> {
-    async fn serve(mut self, resumed: Option<Ready<E>>, mut ending: Ending, carrier: &mut impl Carrier) -> Over {
+    async fn serve(mut self, resumed: Option<Ready<E>>, mut ending: Ending, recipient: &mut impl Recipient) -> Over {
         // Joined before the log's end is read: what happens after that comes through the channel.
         let mut results = self.channel.join();
         let begun =
@@ -421,12 +435,12 @@ impl<E: Executor> Subscriber<'_, E> {
         }
         if let Some(ready) = resumed {
             let course = Arc::new(Course::new(Start::AsAsked, Some(self.position)));
-            match until(&mut ending, Box::pin(execute(ready, &course, self.id, carrier))).await {
+            match until(&mut ending, Box::pin(execute(ready, &course, self.id, recipient))).await {
                 Over::Complete => {}
                 over => return over,
             }
         }
-        carrier.started();
+        recipient.started();
         loop {
             let Some(live) = &mut results else { return self.channel.over().await };
             tokio::select! {
@@ -435,42 +449,47 @@ impl<E: Executor> Subscriber<'_, E> {
                     Ok(result) if result.position <= self.position => {}
                     Ok(result) => {
                         self.position = result.position;
-                        if !carrier.bring(result.payload).await {
+                        if !recipient.bring(result.payload).await {
                             return Over::Gone;
                         }
                     }
                     Err(broadcast::error::RecvError::Closed) => return self.channel.over().await,
                     Err(broadcast::error::RecvError::Lagged(_)) => {
                         results = self.channel.join();
-                        match until(&mut ending, Box::pin(self.catch_up(carrier))).await {
+                        match until(&mut ending, Box::pin(self.catch_up(recipient))).await {
                             Over::Complete => {}
                             over => return over,
                         }
                     }
                 },
-                () = ending.wait() => return self.drain(live, carrier).await,
+                () = ending.wait() => return self.drain(live, recipient).await,
             }
         }
     }
 
     /// Reads from the log what the channel has dropped, up to where the log stands now.
-    async fn catch_up(&mut self, carrier: &mut impl Carrier) -> Over {
-        let head = match self.channel.live.feed.head(self.company).await {
-            Ok(head) => head,
-            Err(error) => return Over::failed(error, self.id),
+    async fn catch_up(&mut self, recipient: &mut impl Recipient) -> Over {
+        let head = loop {
+            match self.channel.live.feed.head(self.company).await {
+                Ok(head) => break head,
+                Err(error) => {
+                    tracing::warn!(%error, "a log's end can't be read; trying again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
         };
         let ready = match operation::ready(self.app, &self.channel.viewer, &self.channel.params, self.id) {
             Ok(ready) => ready,
             Err(response) => return refused(*response, self.id),
         };
         let course = Arc::new(Course::new(Start::After(self.position), Some(head)));
-        let over = execute(ready, &course, self.id, carrier).await;
+        let over = execute(ready, &course, self.id, recipient).await;
         self.position = head;
         over
     }
 
     /// Brings what happened before the server's end.
-    async fn drain(&self, live: &mut broadcast::Receiver<Delivery>, carrier: &mut impl Carrier) -> Over {
+    async fn drain(&self, live: &mut broadcast::Receiver<Delivery>, recipient: &mut impl Recipient) -> Over {
         let dealt = async {
             if let Ok(head) = self.channel.live.feed.head(self.company).await {
                 self.channel.course.dealt_with(head).await;
@@ -483,7 +502,7 @@ impl<E: Executor> Subscriber<'_, E> {
         }
         // One that has fallen behind resumes from its cursor.
         while let Ok(result) = live.try_recv() {
-            if result.position > self.position && !carrier.bring(result.payload).await {
+            if result.position > self.position && !recipient.bring(result.payload).await {
                 return Over::Gone;
             }
         }

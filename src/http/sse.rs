@@ -23,7 +23,7 @@ use tracing::Instrument;
 
 use super::answer::{self, RequestId};
 use super::graphql::{self, Early};
-use super::live::{self, Carrier, Over};
+use super::live::{self, Over, Recipient};
 use super::negotiate::{self, Media};
 use super::operation::{self, Params, Ready};
 use super::server::{Ending, Seat};
@@ -34,8 +34,6 @@ use crate::error::{ErrorCode, Fault};
 const QUEUE: usize = 16;
 /// A comment, which says that the stream is alive.
 const ALIVE: &str = ":\n\n";
-/// How long the answer's head waits for a subscription to fix its start.
-const START: Duration = Duration::from_secs(1);
 
 /// Answers one request.
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
@@ -44,19 +42,23 @@ pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request:
     let answer = begin(&app, request, id).instrument(span.clone()).await;
     match answer {
         Err(early) => early.answer(Media::Json, id),
-        Ok(begun) => {
+        Ok((begun, seat)) => {
             let (out, events) = mpsc::channel(QUEUE);
             let (started, begins) = oneshot::channel();
             tokio::spawn(serve(app.clone(), begun, out, started, id).instrument(span));
             // Whoever has the answer's head has not missed anything that happens after it.
-            let _ = timeout(START, begins).await;
+            if timeout(app.config.limits.request_timeout, begins).await.is_err() {
+                let fault = Fault::new(ErrorCode::Unavailable, "The operation could not be begun in time: try again.");
+                return Early::from(vec![fault]).answer(Media::Json, id);
+            }
             let every = app.config.limits.ws_ping_interval;
-            let chunks = stream::unfold(events, move |mut events: mpsc::Receiver<String>| async move {
+            // The seat is given back with the connection: one that takes nothing still has it.
+            let chunks = stream::unfold((events, seat), move |(mut events, seat)| async move {
                 let chunk = match timeout(every, events.recv()).await {
                     Ok(event) => event?,
                     Err(_) => ALIVE.to_owned(),
                 };
-                Some((Ok::<_, Infallible>(chunk), events))
+                Some((Ok::<_, Infallible>(chunk), (events, seat)))
             });
             let mut response = Response::new(Body::from_stream(chunks));
             let headers = response.headers_mut();
@@ -78,10 +80,13 @@ struct Begun<E> {
     /// What was refused comes through the stream.
     operation: Result<(Params, Ready<E>), Over>,
     ending: Ending,
-    seat: Option<Seat>,
 }
 
-async fn begin<E: Executor>(app: &Arc<App<E>>, request: Request, id: RequestId) -> Result<Begun<E>, Early> {
+async fn begin<E: Executor>(
+    app: &Arc<App<E>>,
+    request: Request,
+    id: RequestId,
+) -> Result<(Begun<E>, Option<Seat>), Early> {
     if app.sockets.closing() {
         let fault = Fault::new(ErrorCode::Unavailable, "The server is shutting down: try again.");
         return Err(Early::from(vec![fault]));
@@ -119,7 +124,7 @@ async fn begin<E: Executor>(app: &Arc<App<E>>, request: Request, id: RequestId) 
         Ok(ready) if get && ready.is(OperationType::Mutation) => return Err(Early::mutation_over_get()),
         Ok(ready) => Ok((params, ready)),
     };
-    Ok(Begun { viewer, expires_at, operation, ending: app.sockets.enter(), seat })
+    Ok((Begun { viewer, expires_at, operation, ending: app.sockets.enter() }, seat))
 }
 
 /// Carries an operation to its end, the token's, the server's or the client's.
@@ -130,13 +135,13 @@ async fn serve<E: Executor>(
     started: oneshot::Sender<()>,
     id: RequestId,
 ) {
-    let Begun { viewer, expires_at, operation, ending, seat } = begun;
-    let mut carrier =
+    let Begun { viewer, expires_at, operation, ending } = begun;
+    let mut recipient =
         ToStream { out: out.clone(), started: Some(started), patience: app.config.limits.ws_send_timeout };
     let over = match operation {
         Err(over) => over,
         Ok((params, ready)) => tokio::select! {
-            over = live::carry(&app, &viewer, params, ready, id, ending, &mut carrier) => over,
+            over = live::carry(&app, &viewer, params, ready, id, ending, &mut recipient) => over,
             () = expiry(&app, expires_at) => {
                 let faults = answer::refusal_faults(Refusal::Token(AuthError::Expired), id);
                 Over::Refused(faults.iter().map(|fault| answer::server_error(fault, id)).collect())
@@ -156,13 +161,12 @@ async fn serve<E: Executor>(
     };
     if let Some(errors) = errors {
         let payload = serde_json::json!({ "errors": &errors[..] }).to_string();
-        if !carrier.bring(payload.into()).await {
+        if !recipient.bring(payload.into()).await {
             return;
         }
     }
     // Browsers pass over an event without the field.
-    carrier.send("event: complete\ndata:\n\n".to_owned()).await;
-    drop(seat);
+    recipient.send("event: complete\ndata:\n\n".to_owned()).await;
 }
 
 async fn expiry<E: Executor>(app: &App<E>, at: Option<DateTime<Utc>>) {
@@ -190,7 +194,7 @@ impl ToStream {
     }
 }
 
-impl Carrier for ToStream {
+impl Recipient for ToStream {
     fn started(&mut self) {
         // Nobody may wait any more.
         let _ = self.started.take().map(|started| started.send(()));

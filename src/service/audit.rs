@@ -4,7 +4,7 @@ use super::{Service, cursor};
 use crate::{
     domain::{
         actor::Member,
-        audit::{Finding, Flaw, History, Record, Summary, Verifier},
+        audit::{Finding, Flaw, History, Record, Summary, Verifier, Watch},
         global_id::{self, NodeType},
         id::{CompanyId, LeadId},
         page::{Page, PageRequest},
@@ -52,40 +52,53 @@ impl Service {
         store::audit::companies(self.db().read()).await
     }
 
-    /// The company's lead of that number. For the command line.
-    pub async fn lead_by_number(&self, company: CompanyId, number: &str) -> Result<Option<LeadId>> {
-        Ok(store::audit::lead_by_number(self.db().read(), Scope::system(company), number).await?.first().copied())
+    /// The company's leads of that number, each with the slug of the company that it comes from: two sources count
+    /// alike. For the command line.
+    pub async fn leads_by_number(&self, company: CompanyId, number: &str) -> Result<Vec<(LeadId, String)>> {
+        let db = self.db().read();
+        let found = store::audit::leads_by_number(db, Scope::system(company), number).await?;
+        let sources: Vec<_> = found.iter().map(|(_, source)| *source).collect();
+        let sources = store::company::by_ids(db, &sources).await?;
+        let slug = |id| sources.iter().find(|source| source.id == id).map(|source| source.slug.clone());
+        Ok(found.into_iter().map(|(lead, source)| (lead, slug(source).unwrap_or_default())).collect())
     }
 
-    /// Checks what the database holds of a company: of one lead, or its whole log with its positions. For the command
-    /// line.
+    /// Checks what the database holds of a company: of one lead, or its whole log with its positions. A row that can't be
+    /// read is a finding. For the command line.
     pub async fn verify_audit(
         &self,
         company: CompanyId,
         lead: Option<LeadId>,
-        mut verifier: Verifier,
+        watch: &mut Watch,
     ) -> Result<(Vec<Finding>, Vec<Summary>)> {
         let scope = Scope::system(company);
         let db = self.db().read();
+        let mut verifier = Verifier::default();
         // What is written meanwhile is read too, or not; this far all has to be there.
         let end = store::audit::last_position(db, scope).await?;
         let mut position = 0;
         loop {
-            let kept = self.audit_records(company, lead, position).await?;
-            let Some(last) = kept.last().map(|kept| kept.position) else { break };
-            for kept in &kept {
-                if lead.is_none() && kept.position != position + 1 {
-                    verifier.add(gap(company, position + 1, kept.position - 1));
+            let first = position;
+            let rows = store::audit::found_rows(db, scope, lead, position, BATCH).await?;
+            let Some(last) = rows.last().map(|row| row.position) else { break };
+            for row in &rows {
+                if lead.is_none() && row.position != position + 1 {
+                    verifier.add(gap(company, position + 1, row.position - 1));
                 }
-                position = kept.position;
-                verifier.push(&kept.record);
+                position = row.position;
+                if !row.unreadable.is_empty() {
+                    let columns = row.unreadable.join(", ");
+                    verifier
+                        .add(finding(&row.record, format!("can't be read: what is in {columns} was not written so")));
+                }
+                watch.see(&row.record);
+                verifier.push(&row.record);
             }
-            let first = kept.first().map_or(position, |kept| kept.position) - 1;
             for differing in store::audit::disagreements(db, scope, lead, first, last).await? {
-                if let Some(kept) = kept.iter().find(|kept| kept.event == differing.event) {
+                if let Some(row) = rows.iter().find(|row| row.position == differing.position) {
                     let other = global_id::encode(NodeType::Company, differing.other.0);
                     verifier.add(finding(
-                        &kept.record,
+                        &row.record,
                         format!("differs from the same event in the log of company {other}"),
                     ));
                 }
@@ -93,6 +106,11 @@ impl Service {
         }
         if lead.is_none() && position < end {
             verifier.add(gap(company, position + 1, end));
+        }
+        if lead.is_none() && store::audit::without_position(db, scope).await? > 0 {
+            let history = History { company: global_id::encode(NodeType::Company, company.0), lead: None };
+            let flaw = Flaw::Other("a row's position is no number".to_owned());
+            verifier.add(Finding { history, sequence: 0, event: None, flaw });
         }
         Ok(verifier.finish())
     }

@@ -74,14 +74,25 @@ impl Service {
             }
             authorize::version("lead", loaded.mine.version, erasure.expected_version)?;
             let companies = store::lead::companies_of(tx.db(), id).await?;
-            store::log::hold(tx.db(), companies.iter().copied()).await?;
-            // The rows say when they were erased, and the events that vouch for them have the same time.
-            let latest = store::log::latest(tx.db(), &companies).await?;
-            tx.now = latest.map_or(tx.now, |latest| latest.max(tx.now));
+            // Whoever adds such an event holds the lead, as this call does: there are no others.
             let personal = store::audit::personal(tx.db(), id, &companies).await?;
             if personal.is_empty() && loaded.mine.customer.contact == Contact::default() {
                 return self.as_of(loaded.mine.clone(), tx.now).await;
             }
+            store::key::forget_content(tx.db(), Scope::of(member), id.0, OPERATION).await?;
+            store::lead::erase_ended(tx.db(), id, tx.now).await?;
+            let without = |lead: &Lead| {
+                let mut lead = Lead { version: lead.version + 1, updated_at: tx.now, ..lead.clone() };
+                lead.customer.contact = Contact::default();
+                lead
+            };
+            let (mine, other) = (without(&loaded.mine), loaded.other.as_ref().map(without));
+            authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+            // From here on nobody else adds to the logs, so this is as short as it can be. The rows say when they were
+            // erased, and the events that vouch for them have the same time.
+            store::log::hold(tx.db(), companies.iter().copied()).await?;
+            let latest = store::log::latest(tx.db(), &companies).await?;
+            tx.now = latest.map_or(tx.now, |latest| latest.max(tx.now));
             let mut erased: BTreeMap<CompanyId, Vec<ErasedEvent>> =
                 companies.iter().map(|company| (*company, Vec::new())).collect();
             for row in &personal {
@@ -98,15 +109,6 @@ impl Service {
                 let happening = Happening::CustomerDataErased { reason: reason.clone(), erased };
                 tx.happened(audience, Some(member.id), Some(id), None, happening);
             }
-            store::key::forget_content(tx.db(), Scope::of(member), id.0, OPERATION).await?;
-            store::lead::erase_ended(tx.db(), id, tx.now).await?;
-            let without = |lead: &Lead| {
-                let mut lead = Lead { version: lead.version + 1, updated_at: tx.now, ..lead.clone() };
-                lead.customer.contact = Contact::default();
-                lead
-            };
-            let (mine, other) = (without(&loaded.mine), loaded.other.as_ref().map(without));
-            authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
             self.as_of(mine, tx.now).await
         })
     }

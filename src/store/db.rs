@@ -183,6 +183,18 @@ fn is_retryable_code(code: &str) -> bool {
     }
 }
 
+/// Whether the database could not be reached at all.
+pub fn is_unreachable(error: &DbErr) -> bool {
+    if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
+        return true;
+    }
+    // 57P01 to 57P03: PostgreSQL is shutting down, has crashed, or is starting.
+    matches!(
+        sqlx_error(error),
+        Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_))
+    ) || sqlx_code(error).is_some_and(|code| code.starts_with("57P"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::is_retryable_code;
@@ -198,16 +210,4 @@ mod tests {
             assert!(!is_retryable_code(code), "{code}");
         }
     }
-}
-
-/// Whether the database could not be reached at all.
-pub fn is_unreachable(error: &DbErr) -> bool {
-    if matches!(error, DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) {
-        return true;
-    }
-    // 57P01 to 57P03: PostgreSQL is shutting down, has crashed, or is starting.
-    matches!(
-        sqlx_error(error),
-        Some(sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_))
-    ) || sqlx_code(error).is_some_and(|code| code.starts_with("57P"))
 }

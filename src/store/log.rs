@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use cosell_entity::{company_feed, event};
 use sea_orm::{
     ActiveValue::Set,
@@ -40,6 +40,9 @@ pub struct NewEvent {
     /// What its content is hashed with.
     pub salt: Salt,
 }
+
+/// By how much the clocks of servers may differ before that is an error.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(1);
 
 /// Locks the counters of these companies' logs, in the order that [`append`] takes them in: until the end of the
 /// transaction nobody else adds to the logs, and what is read from now on is all that was added before.
@@ -96,6 +99,15 @@ pub async fn append(
         times.push((company, row.last_at.unwrap_or(now)));
     }
     let at = times.iter().map(|(_, at)| *at).max().unwrap_or(now);
+    if at - now > CLOCKS_DIFFER {
+        let ahead = (at - now).num_seconds();
+        tracing::error!(
+            %at,
+            ahead,
+            "the last event of a log is `ahead` seconds in the future: the clock of this server or of another one is \
+             wrong, and the times of the log stand still until then"
+        );
+    }
     let behind: Vec<_> = times.iter().filter(|(_, time)| *time < at).map(|(company, _)| company.0).collect();
     if !behind.is_empty() {
         company_feed::Entity::update_many()
@@ -264,7 +276,7 @@ pub struct LogWindow {
 }
 
 impl EventFilter {
-    /// What holds of each event, its place and its time aside.
+    /// What holds of each event, its kind, its place and its time aside.
     fn conditions(&self, scope: Scope) -> Condition {
         use event::Column as C;
         scope
@@ -273,11 +285,8 @@ impl EventFilter {
             .add_option(self.actor.map(|actor| C::ActorId.eq(actor.0)))
     }
 
-    fn is_timed(&self) -> bool {
-        self.since.is_some() || self.until.is_some()
-    }
-
-    /// The rows in the order asked for, read by an index that has them in that order.
+    /// The rows in the order asked for, read by an index that has them in that order. Times have to be
+    /// [places](narrowed) by now.
     fn select(&self, scope: Scope, window: LogWindow) -> Select<event::Entity> {
         use event::Column as C;
         let order = if window.descending == window.last { Order::Asc } else { Order::Desc };
@@ -285,23 +294,6 @@ impl EventFilter {
         let kinds = self.kinds.as_deref().unwrap_or_default();
         let of_kinds = self.kinds.is_some().then(|| C::Kind.is_in(kinds.iter().copied()));
         let conditions = self.conditions(scope);
-        if self.is_timed() {
-            // Between two times; what is before and after them is not read. The order is that by position.
-            let place = || Expr::tuple([Expr::col(C::At), Expr::col(C::Position)]);
-            let bound = |position: i64| {
-                let mut at = Query::select();
-                at.column(C::At).from(event::Entity).cond_where(scope.events().add(C::Position.eq(position)));
-                Expr::tuple([Expr::from(at), Expr::value(position)])
-            };
-            let conditions = conditions
-                .add_option(self.since.map(|since| C::At.gte(since)))
-                .add_option(self.until.map(|until| C::At.lt(until)))
-                .add_option(window.above.map(|above| place().gt(bound(above))))
-                .add_option(window.below.map(|below| place().lt(bound(below))))
-                .add_option(of_kinds);
-            let select = event::Entity::find().filter(conditions);
-            return select.order_by(C::At, order.clone()).order_by(C::Position, order).limit(limit);
-        }
         let conditions = conditions
             .add_option(window.above.map(|above| C::Position.gt(above)))
             .add_option(window.below.map(|below| C::Position.lt(below)));
@@ -323,9 +315,52 @@ impl EventFilter {
     }
 }
 
-/// The statement of [`events`], which a test hands to the database's EXPLAIN.
-pub fn statement(backend: DbBackend, scope: Scope, filter: &EventFilter, window: LogWindow) -> Statement {
-    filter.select(scope, window).build(backend)
+/// The first event of the company's log at that time or later.
+fn first_since(scope: Scope, time: DateTime<Utc>) -> Select<event::Entity> {
+    use event::Column as C;
+    let select = event::Entity::find().filter(scope.events()).filter(C::At.gte(time)).limit(1);
+    select.order_by_asc(C::At).order_by_asc(C::Position).select_only().column(C::Position)
+}
+
+/// The last event of the company's log before that time.
+fn last_until(scope: Scope, time: DateTime<Utc>) -> Select<event::Entity> {
+    use event::Column as C;
+    let select = event::Entity::find().filter(scope.events()).filter(C::At.lt(time)).limit(1);
+    select.order_by_desc(C::At).order_by_desc(C::Position).select_only().column(C::Position)
+}
+
+/// The window without what was before and after the times asked for; `None` where nothing is left. By time and by
+/// position a log has one order, so two look-ups say where it begins and ends.
+async fn narrowed(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    filter: &EventFilter,
+    window: LogWindow,
+) -> Result<Option<LogWindow>> {
+    let mut window = window;
+    if let Some(since) = filter.since {
+        let Some(first) = first_since(scope, since).into_tuple::<i64>().one(db).await? else { return Ok(None) };
+        window.above = Ord::max(window.above, Some(first - 1));
+    }
+    if let Some(until) = filter.until {
+        let end = last_before(db, scope, until).await? + 1;
+        window.below = Some(window.below.map_or(end, |below| Ord::min(below, end)));
+    }
+    Ok(Some(window))
+}
+
+/// The statements of [`events`], which a test hands to the database's EXPLAIN.
+pub async fn statements(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    filter: &EventFilter,
+    window: LogWindow,
+) -> Result<Vec<Statement>> {
+    let since = filter.since.map(|since| first_since(scope, since));
+    let until = filter.until.map(|until| last_until(scope, until));
+    let found = narrowed(db, scope, filter, window).await?.map(|window| filter.select(scope, window));
+    let backend = db.get_database_backend();
+    Ok([since, until, found].into_iter().flatten().map(|select| select.build(backend)).collect())
 }
 
 /// A part of the company's log.
@@ -335,7 +370,10 @@ pub async fn events(
     filter: &EventFilter,
     window: LogWindow,
 ) -> Result<Slice<Event>> {
-    let rows = filter.select(scope, window).all(db).await?;
+    let rows = match narrowed(db, scope, filter, window).await? {
+        Some(window) => filter.select(scope, window).all(db).await?,
+        None => Vec::new(),
+    };
     let rows = rows.into_iter().map(event_of).collect::<Result<Vec<_>>>()?;
     Ok(Slice::cut(rows, window.limit, window.last))
 }
@@ -369,16 +407,7 @@ pub async fn position_of(
 
 /// The last position of the company's log whose event happened before that time; 0 where there is none.
 pub async fn last_before(db: &impl ConnectionTrait, scope: Scope, time: DateTime<Utc>) -> Result<i64> {
-    let found = event::Entity::find()
-        .filter(scope.events())
-        .filter(event::Column::At.lt(time))
-        .order_by_desc(event::Column::At)
-        .order_by_desc(event::Column::Position)
-        .select_only()
-        .column(event::Column::Position)
-        .into_tuple::<i64>()
-        .one(db)
-        .await?;
+    let found = last_until(scope, time).into_tuple::<i64>().one(db).await?;
     Ok(found.unwrap_or(0))
 }
 

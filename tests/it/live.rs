@@ -175,7 +175,10 @@ on_both_databases! {
         let (mut socket, _) = tokio_tungstenite::connect_async(request).await.expect("the server upgrades");
         let mut say = async |message: Value| socket.send(Message::text(message.to_string())).await.expect("it is open");
         say(json!({ "type": "connection_init", "payload": { "token": partner.token } })).await;
-        say(json!({ "id": "1", "type": "subscribe", "payload": { "query": COMMENTS, "variables": { "lead": lead } } })).await;
+        // Each result is ten times as long as the comment: more than the sockets' buffers, the queue and the channel hold.
+        let copies: Vec<_> = (0..10).map(|n| format!("b{n}: body")).collect();
+        let large = COMMENTS.replace("{ body }", &format!("{{ body {} }}", copies.join(" ")));
+        say(json!({ "id": "1", "type": "subscribe", "payload": { "query": large, "variables": { "lead": lead } } })).await;
         say(json!({ "type": "ping" })).await;
         let mut text = async || loop {
             let message = tokio::time::timeout(PATIENCE, socket.next()).await.expect("in time").expect("open");
@@ -185,7 +188,7 @@ on_both_databases! {
         };
         assert_eq!(text().await["type"], "connection_ack");
         assert_eq!(text().await["type"], "pong");
-        // More than the socket, its queue and the channel hold, while nobody reads.
+        // While nobody reads.
         let long = "x".repeat(9_900);
         let vendor = Arc::new(vendor);
         for n in 0..30 {

@@ -15,7 +15,7 @@ use crate::support::rows::Rows;
 use crate::support::world::World;
 
 /// Mutations that make something, besides those whose name says so.
-const MAKE_SOMETHING_AS_WELL: [&str; 7] = [
+const MAKE_SOMETHING_AS_WELL: [&str; 8] = [
     "shareLead",            // an assignment
     "convertLead",          // an opportunity
     "moveLead",             // the same, where the move converts
@@ -23,6 +23,7 @@ const MAKE_SOMETHING_AS_WELL: [&str; 7] = [
     "qualifyLead",          // an opportunity
     "disqualifyLead",       // an opportunity, with one of the codes
     "recordRecurringCheck", // a check
+    "eraseCustomerData",    // what vouches for the erased events
 ];
 
 /// What names a thing that has a version, in the input of a mutation that changes it.

@@ -146,6 +146,27 @@ on_both_databases! {
         assert_eq!(refused.code(), "LEAD_EXPIRED");
     }
 
+    async fn what_a_counter_takes_away_was_withdrawn_by_nobody(world: World) {
+        let partnership = world.partnership("acme", "globex").await;
+        let (admin, sales) = (world.as_("globex", "ADMIN"), world.as_("globex", "SALES"));
+        let mut definition = deal_registration();
+        let actions = definition["actions"].as_array_mut().unwrap();
+        let lapse = actions.iter_mut().find(|action| action["key"] == "lapse").unwrap();
+        lapse["effects"].as_array_mut().unwrap().push(json!({ "do": "END_ASSIGNMENT" }));
+        let workflow = published(&admin, &definition).await;
+        template(&admin, &workflow, json!({ "answerWithin": "P14D" })).await.ok();
+        let id = lead(&sales, json!({ "templateKey": "deal-registration", "partnershipId": partnership })).await;
+        world.clock.advance(TimeDelta::days(15));
+        assert_eq!(world.server().service().expire_due(10).await.expect("the sweep runs"), 1);
+        let doc = "query($id: ID!) { lead(id: $id) { stage { key } }
+            activity(filter: { leadId: $id, kind: [LEAD_WITHDRAWN, LEAD_EXPIRED] }) { edges { node { __typename } } } }";
+        for person in [&sales, &world.as_("acme", "SALES")] {
+            let seen = person.query(doc, json!({ "id": id })).await.ok();
+            assert_eq!(seen.text_at("/lead/stage/key"), "lapsed");
+            assert_eq!(seen.at("/activity/edges"), &json!([{ "node": { "__typename": "LeadExpired" } }]));
+        }
+    }
+
     async fn it_goes_only_the_way_that_it_says(world: World) {
         let partnership = world.partnership("acme", "globex").await;
         let (admin, sales) = (world.as_("acme", "ADMIN"), world.as_("acme", "SALES"));

@@ -103,7 +103,6 @@ impl Signals {
     }
 
     /// These logs have moved to these positions, as this process has come to know: nobody else is told.
-    #[allow(dead_code, reason = "for whoever else finds out that a log has moved")]
     pub(super) fn heard(&self, heads: &[(CompanyId, i64)]) {
         self.shared.heard(heads);
     }

@@ -1,6 +1,10 @@
 //! Signals over NATS: a subject for each company, so that a server hears only of those that it has subscribers of.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use futures_util::StreamExt;
@@ -165,8 +169,9 @@ async fn listen(
             said = echo.next() => match said {
                 Some(said) if said.payload.is_empty() => shared.look(None),
                 Some(said) => {
-                    let company = Uuid::from_slice(&said.payload);
-                    company.into_iter().for_each(|company| shared.look(Some(CompanyId(company))));
+                    if let Ok(company) = Uuid::from_slice(&said.payload) {
+                        shared.look(Some(CompanyId(company)));
+                    }
                 }
                 None => return,
             },
@@ -186,9 +191,9 @@ async fn turn(
     for company in wire.turned() {
         if !shared.is_watched(company) {
             ears.remove(&company);
-        } else if !ears.contains_key(&company) {
+        } else if let Entry::Vacant(place) = ears.entry(company) {
             let Ok(subscriber) = client.subscribe(subjects.of(company)).await else { return };
-            ears.insert(company, Ear(tokio::spawn(hear(shared.clone(), company, subscriber))));
+            place.insert(Ear(tokio::spawn(hear(shared.clone(), company, subscriber))));
             // What moved between the first look at the log and the subscription was not heard.
             say(client, &subjects.echo, company.0.as_bytes().to_vec()).await;
         }

@@ -109,8 +109,8 @@ async fn hear(
             tokio::select! {
                 told = listener.hear() => {
                     let told = told?;
-                    let head = |(channel, text): (String, String)| Some((channels.company(&channel)?, text.parse().ok()?));
-                    shared.heard(&told.into_iter().filter_map(head).collect::<Vec<_>>());
+                    let read = |(channel, text): (String, String)| Some((channels.company(&channel)?, text.parse().ok()?));
+                    shared.heard(&told.into_iter().filter_map(read).collect::<Vec<_>>());
                 }
                 () = wire.turns.notified() => {
                     let turned = wire.turned();
@@ -123,7 +123,9 @@ async fn hear(
                     let names = |companies: &[CompanyId]| companies.iter().map(|it| channels.of(*it)).collect::<Vec<_>>();
                     listener.change(&names(&come), &names(&gone)).await?;
                     // What moved between the first look at the log and this moment was not heard.
-                    come.into_iter().for_each(|company| shared.look(Some(company)));
+                    for company in come {
+                        shared.look(Some(company));
+                    }
                 }
                 _ = heartbeat.tick() => listener.ping().await?,
             }

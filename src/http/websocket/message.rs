@@ -60,7 +60,7 @@ impl Incoming {
     }
 }
 
-/// What the server sends; results are written by the carrier.
+/// What the server sends; results are written where they are brought.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Outgoing<'a> {

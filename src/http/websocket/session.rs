@@ -21,19 +21,17 @@ use crate::domain::actor::Member;
 use crate::error::{ErrorCode, Fault};
 use crate::http::answer::{self, RequestId};
 use crate::http::auth::{AuthError, strip_bearer};
-use crate::http::live::{self, Carrier, Over};
+use crate::http::live::{self, Over, Recipient};
 use crate::http::operation::{self, Params};
 use crate::http::server::{Ending, Seat};
 use crate::http::{App, Refusal, Viewer};
 
 /// Messages that wait for the writer. Small: operations wait instead, and hold what they have not yet made.
-const QUEUE: usize = 16;
+pub(super) const QUEUE: usize = 16;
 /// How long a client may take to answer a close frame.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for a socket's operations.
-const WIND_UP: Duration = Duration::from_secs(8);
-/// How long the next message waits for a subscription to fix its start.
-const START: Duration = Duration::from_secs(1);
+const WIND_UP: Duration = Duration::from_secs(6);
 /// The longest sleep towards a token's end; it is looked at again then.
 const LONGEST_SLEEP: Duration = Duration::from_hours(1);
 
@@ -57,6 +55,8 @@ pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken
     let writer = tokio::spawn(writer::write(sink, queue, closing, app.config.limits.ws_send_timeout));
     // The writer ends with its queue: that stays open until the writer has been told how to close.
     let open = out.clone();
+    // The end of the server waits for the close frame too.
+    let counted = ending.clone();
     let end = if spoken {
         let mut session = Session { app, out, running: Running::default(), tasks: JoinSet::new(), ending, seat: None };
         // Operations end here with the session.
@@ -77,6 +77,7 @@ pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken
         End::Gone => drop(close),
     }
     let _ = writer.await;
+    drop(counted);
 }
 
 struct Session<E> {
@@ -166,6 +167,7 @@ impl<E: Executor> Session<E> {
                 () = self.out.closed() => return End::Gone,
                 Some(over) = self.tasks.join_next() => match over {
                     Ok(Some(close)) => return close.into(),
+                    Err(fault) if fault.is_panic() => return Close::new(1011, "Internal fault").into(),
                     Ok(None) | Err(_) => continue,
                 },
                 message = next(stream) => match message {
@@ -231,8 +233,14 @@ impl<E: Executor> Session<E> {
             return self.send(&Outgoing::Error { id: &id, payload: &errors }).await;
         }
         // What the client does after it has subscribed must come to it: the next message waits for the start.
-        let _ = timeout(START, begun).await;
-        Ok(())
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            _ = begun => Ok(()),
+            () = ending.wait() => Ok(()),
+            () = sleep(self.app.config.limits.request_timeout) => {
+                Err(Close::new(1013, "A subscription could not be begun in time: try again later").into())
+            }
+        }
     }
 
     async fn send(&self, message: &Outgoing<'_>) -> Result<(), End> {
@@ -339,6 +347,12 @@ impl Ticket {
     }
 }
 
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.free();
+    }
+}
+
 struct Operation<E> {
     app: Arc<App<E>>,
     viewer: Arc<Viewer>,
@@ -370,8 +384,8 @@ impl<E: Executor> Operation<E> {
             Ok(ready) => ready,
             Err(response) => return live::refused(*response, id),
         };
-        let mut carrier = ToSocket { out: &self.out, head: next_head(&self.ticket.id), started: Some(started) };
-        live::carry(&self.app, &self.viewer, params, ready, id, self.ending.clone(), &mut carrier).await
+        let mut recipient = ToSocket { out: &self.out, head: next_head(&self.ticket.id), started: Some(started) };
+        live::carry(&self.app, &self.viewer, params, ready, id, self.ending.clone(), &mut recipient).await
     }
 }
 
@@ -388,7 +402,7 @@ struct ToSocket<'a> {
     started: Option<oneshot::Sender<()>>,
 }
 
-impl Carrier for ToSocket<'_> {
+impl Recipient for ToSocket<'_> {
     fn started(&mut self) {
         // The session may not wait any more.
         let _ = self.started.take().map(|started| started.send(()));

@@ -6,6 +6,7 @@ use axum::extract::ws::{Message, WebSocket};
 use futures_util::SinkExt;
 use futures_util::stream::SplitSink;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::Close;
@@ -25,7 +26,17 @@ pub(super) async fn write(
         let message = tokio::select! {
             biased;
             close = &mut close => {
-                good_bye(&mut sink, close.ok()).await;
+                // What was said before the end is brought first.
+                queue.close();
+                let rest = async {
+                    while let Some(message) = queue.recv().await {
+                        sink.feed(message).await?;
+                    }
+                    sink.flush().await
+                };
+                if matches!(timeout(limit, rest).await, Ok(Ok(()))) {
+                    good_bye(&mut sink, close.ok()).await;
+                }
                 return;
             }
             message = queue.recv() => {
@@ -36,14 +47,7 @@ pub(super) async fn write(
                 message
             }
         };
-        let batch = async {
-            sink.feed(message).await?;
-            while let Ok(message) = queue.try_recv() {
-                sink.feed(message).await?;
-            }
-            sink.flush().await
-        };
-        match timeout(limit, batch).await {
+        match bring(&mut sink, message, &mut queue, limit).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return,
             Err(_) => {
@@ -54,6 +58,31 @@ pub(super) async fn write(
             }
         }
     }
+}
+
+/// Brings a message and those that wait behind it, which are flushed together. The limit is for each step: a client that
+/// is slow but takes data is waited for.
+async fn bring(
+    sink: &mut SplitSink<WebSocket, Message>,
+    message: Message,
+    queue: &mut mpsc::Receiver<Message>,
+    limit: Duration,
+) -> Result<Result<(), axum::Error>, Elapsed> {
+    let mut next = Some(message);
+    // No more than the queue holds: it fills up while it is emptied.
+    for _ in 0..super::session::QUEUE {
+        let Some(message) = next.take() else { break };
+        if let Err(fault) = timeout(limit, sink.feed(message)).await? {
+            return Ok(Err(fault));
+        }
+        next = queue.try_recv().ok();
+    }
+    if let Some(message) = next
+        && let Err(fault) = timeout(limit, sink.feed(message)).await?
+    {
+        return Ok(Err(fault));
+    }
+    timeout(limit, sink.flush()).await
 }
 
 /// Ends the connection from this side: with the session's close frame, or with the answer to the client's own, which

@@ -579,7 +579,8 @@ fn tell(
         let happening = Happening::LeadActionTaken { action: action.clone(), name, reason: said.clone() };
         tx.happened(audience, actor, Some(mine.id), None, happening);
     }
-    if mine.side == Side::Source && decision.changes.contains(&Change::EndAssignment) {
+    // A counter that ends may end the assignment too; then nobody took the lead back.
+    if actor.is_some() && mine.side == Side::Source && decision.changes.contains(&Change::EndAssignment) {
         tx.happened(both.clone(), actor, Some(mine.id), None, Happening::LeadWithdrawn { reason: said });
     }
     if old.owner != mine.owner {
