@@ -4,19 +4,27 @@
 
 #![allow(missing_docs, reason = "a program, not a library")]
 
+#[allow(dead_code, reason = "the other programs need more of it")]
+#[path = "../support/client.rs"]
 mod client;
+#[allow(dead_code, reason = "the other programs need more of it")]
+#[path = "../support/figure.rs"]
+mod figure;
 #[allow(dead_code, reason = "the tests need more of it")]
 #[path = "../../tests/it/support/postgres.rs"]
 mod postgres;
+#[allow(dead_code, reason = "the other programs need more of it")]
+#[path = "../support/process.rs"]
 mod process;
 mod seed;
+#[allow(dead_code, reason = "the other programs need more of it")]
+#[path = "../support/token.rs"]
 mod token;
 mod twin;
 
 use std::collections::HashMap;
 use std::env;
 use std::fs;
-use std::io::Read as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +39,8 @@ use url::Url;
 use uuid::Uuid;
 
 use self::client::{Bytes, Client, graphql, plain, send_all};
-use self::process::{Cpu, Server, count, settings};
+use self::figure::{Bound, Figure, report};
+use self::process::{Cpu, Server, count, named, settings, until_left_alone};
 use self::seed::{COMMENTS_EACH, FEW_LEADS, LARGE, LEADS, PARTNERS, SMALL, TASKS_EACH};
 use self::twin::Statements;
 
@@ -68,38 +77,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns when the program that started this one has gone.
-async fn until_left_alone() {
-    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
-}
-
-/// A figure with its bound.
-struct Figure {
-    name: String,
-    bound: f64,
-    measured: f64,
-    unit: &'static str,
-    /// What it is made of.
-    of: String,
-}
-
-impl Figure {
-    fn held(&self) -> bool {
-        self.measured <= self.bound
-    }
-}
-
 async fn measure() -> ExitCode {
     let mut figures = Vec::new();
     on_postgres(&mut figures).await;
     on_sqlite(&mut figures).await;
-    println!("\n| figure | bound | measured | held | made of |\n| --- | --- | --- | --- | --- |");
-    for figure in &figures {
-        let Figure { name, bound, measured, unit, of } = figure;
-        let held = if figure.held() { "yes" } else { "NO" };
-        println!("| {name} | {bound}{unit} | {measured:.2}{unit} | {held} | {of} |");
-    }
-    if figures.iter().all(Figure::held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    report(&figures)
 }
 
 async fn on_postgres(figures: &mut Vec<Figure>) {
@@ -122,7 +104,7 @@ async fn on_postgres(figures: &mut Vec<Figure>) {
     let file = folder.path().join("statements.json");
     fs::write(&file, serde_json::to_string(&statements).expect("texts")).expect("a file");
     let cosell = Server::cosell(&url);
-    let twin = Server::twin(&url, &file);
+    let twin = Server::of_this_program("twin", &[named(&url, "twin").as_ref(), file.as_ref()]);
     let both = Both { database, cosell, twin };
 
     let vendor = token::of(LARGE);
@@ -201,7 +183,7 @@ async fn statements_of_a_page(url: &str, database: &PgPool) -> Figure {
     assert!(counts.iter().all(|count| *count == counts[0]), "the number of statements depends on the page's size");
     Figure {
         name: "SQL statements of a page, whatever its size".to_owned(),
-        bound: 6.0,
+        bound: Bound::AtMost(6.0),
         measured: count(counts[0]),
         unit: "",
         of: format!("10, 50, 100 leads: {counts:?}"),
@@ -349,7 +331,7 @@ impl Both {
         let [long, short] = times.map(median);
         Figure {
             name: format!("the page among {LEADS} leads against among {FEW_LEADS}, p50"),
-            bound: 1.5,
+            bound: Bound::AtMost(1.5),
             measured: long / short,
             unit: "",
             of: format!("{:.2} ms, {:.2} ms", long * 1e3, short * 1e3),
@@ -361,7 +343,7 @@ fn figure(name: &str, bound: f64, own: Cpu, other: Cpu) -> Figure {
     let part = |cpu: Cpu| format!("{:.0} + {:.0}", cpu.server, cpu.database);
     let of = format!("server + database, us: {}, twin {}", part(own), part(other));
     println!("{name}: {of}");
-    Figure { name: name.to_owned(), bound, measured: own.total() / other.total(), unit: "", of }
+    Figure { name: name.to_owned(), bound: Bound::AtMost(bound), measured: own.total() / other.total(), unit: "", of }
 }
 
 /// The middle one, in seconds.
@@ -391,14 +373,14 @@ async fn on_sqlite(figures: &mut Vec<Figure>) {
     let start = median(starts) * 1e3;
     figures.push(Figure {
         name: "from start to first answer, SQLite".to_owned(),
-        bound: 300.0,
+        bound: Bound::AtMost(300.0),
         measured: start,
         unit: " ms",
         of: "the middle of 5 starts; the answer is a page of 50 leads".to_owned(),
     });
     figures.push(Figure {
         name: "resident after 1,000 pages, SQLite".to_owned(),
-        bound: 40.0,
+        bound: Bound::AtMost(40.0),
         measured: resident.into_iter().fold(0.0, f64::max),
         unit: " MB",
         of: "the largest of 5".to_owned(),

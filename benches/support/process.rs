@@ -3,17 +3,22 @@
 
 use std::collections::HashMap;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use sqlx::{PgPool, Row as _};
 
 use super::{POOL, token};
 
-/// What both servers are given.
+/// Returns when the program that started this one has gone.
+pub(crate) async fn until_left_alone() {
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await;
+}
+
+/// What each server of the product is given.
 pub(crate) fn settings(url: &str) -> [(&'static str, String); 6] {
     [
         ("COSELL_DATABASE_URL", url.to_owned()),
@@ -26,7 +31,7 @@ pub(crate) fn settings(url: &str) -> [(&'static str, String); 6] {
 }
 
 /// A URL whose connections tell whose they are.
-fn named(url: &str, name: &str) -> String {
+pub(crate) fn named(url: &str, name: &str) -> String {
     if url.starts_with("postgres") { format!("{url}&application_name={name}") } else { url.to_owned() }
 }
 
@@ -41,18 +46,22 @@ pub(crate) struct Server {
 impl Server {
     /// Starts `cosell serve`, the built binary.
     pub(crate) fn cosell(url: &str) -> Self {
+        Self::cosell_with(url, &[])
+    }
+
+    /// The same, with more settings.
+    pub(crate) fn cosell_with(url: &str, more: &[(&str, &str)]) -> Self {
         const NAME: &str = "cosell";
         let mut command = Command::new(env!("CARGO_BIN_EXE_cosell"));
-        command.arg("serve").envs(settings(&named(url, NAME))).current_dir("/");
+        command.arg("serve").envs(settings(&named(url, NAME))).envs(more.iter().copied()).current_dir("/");
         Self::start(command, NAME)
     }
 
-    /// Starts this program as the twin.
-    pub(crate) fn twin(url: &str, statements: &Path) -> Self {
-        const NAME: &str = "twin";
+    /// Starts this program anew, as the server that its first argument names.
+    pub(crate) fn of_this_program(name: &'static str, arguments: &[&OsStr]) -> Self {
         let mut command = Command::new(env::current_exe().expect("a path of this program"));
-        command.args([NAME, &named(url, NAME)]).arg(statements);
-        Self::start(command, NAME)
+        command.arg(name).args(arguments);
+        Self::start(command, name)
     }
 
     /// Waits for the line in which the server says its address.
@@ -66,12 +75,27 @@ impl Server {
         Self { address: address.unwrap_or_else(|| panic!("{name} did not start: {line}")), child, name }
     }
 
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it can be waited for");
+    }
+
     /// Resident memory, in megabytes of 10^6 bytes.
     pub(crate) fn resident(&self) -> f64 {
+        self.kibibytes() * 1.024 / 1000.0
+    }
+
+    /// Resident memory, in units of 1,024 bytes.
+    pub(crate) fn kibibytes(&self) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("it runs");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a line of /proc");
-        let kibibytes: f64 = line.trim().trim_end_matches("kB").trim().parse().expect("a number");
-        kibibytes * 1.024 / 1000.0
+        line.trim().trim_end_matches("kB").trim().parse().expect("a number")
+    }
+
+    /// The CPU that it has taken so far, in microseconds, without its connections' backends.
+    pub(crate) fn cpu(&self) -> f64 {
+        count(ticks(self.child.id()).expect("it runs")) * 10_000.0
     }
 
     /// The CPU that it and its connections' backends have taken so far.
