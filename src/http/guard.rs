@@ -67,6 +67,8 @@ pub(super) struct Shape {
     pub(super) roots: usize,
     /// The variables that must be given, which the library finds out only on reaching a field.
     pub(super) required: Vec<Name>,
+    /// Whether the selections at the root are all fields, none in a fragment.
+    pub(super) plain: bool,
     /// The argument `after` of the root field: a subscription that has one is to be resumed.
     pub(super) after: After,
 }
@@ -84,7 +86,7 @@ pub(super) enum After {
         /// Whether it has a default.
         default: bool,
     },
-    /// It is written out, or the root field stands in a fragment.
+    /// It is written out.
     Written,
 }
 
@@ -175,6 +177,7 @@ pub(super) fn check(
         introspects: schema,
         only_introspects: schema && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
         roots: operation.selection_set.node.items.len(),
+        plain: operation.selection_set.node.items.iter().all(|item| matches!(item.node, Selection::Field(_))),
         after: after(operation),
         required: operation
             .variable_definitions
@@ -198,7 +201,7 @@ fn choose<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Option<
 
 fn after(operation: &OperationDefinition) -> After {
     let [root] = operation.selection_set.node.items.as_slice() else { return After::None };
-    let Selection::Field(field) = &root.node else { return After::Written };
+    let Selection::Field(field) = &root.node else { return After::None };
     // The library does not export the type of a value that may be a variable; its text tells them apart.
     match field.node.get_argument("after").map(|value| value.node.to_string()) {
         None => After::None,

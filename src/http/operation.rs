@@ -91,6 +91,11 @@ pub(super) fn ready<E: Executor>(
         if shape.ty == OperationType::Subscription && shape.roots != 1 {
             return Err(refuse(&Fault::new(ErrorCode::InvalidInput, "A subscription must select one field.")));
         }
+        if shape.ty == OperationType::Subscription && !shape.plain {
+            // The library passes over fragments there, and the subscription would end at once.
+            let message = "The field of a subscription must not stand in a fragment; those below it may.";
+            return Err(refuse(&Fault::new(ErrorCode::InvalidInput, message)));
+        }
         let missing = |name: &&async_graphql::Name| params.variables.get(name.as_str()).is_none_or(Value::is_null);
         if let Some(name) = shape.required.iter().find(missing) {
             let message = format!("The variable ${name} must be given, and not null.");

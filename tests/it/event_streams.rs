@@ -75,6 +75,8 @@ on_both_databases! {
             EventStream::open(client, document, variables).await.refusal().await
         };
         assert_eq!(refusal(&person, "subscription { nothing }", json!({})).await, "INVALID_INPUT");
+        let hidden = "subscription { ...feed } fragment feed on Subscription { activity { id } }";
+        assert_eq!(refusal(&person, hidden, json!({})).await, "INVALID_INPUT");
         assert_eq!(refusal(&person, FEED, json!({ "after": "forged" })).await, "INVALID_INPUT");
         assert_eq!(refusal(&world.nobody(), FEED, json!({})).await, "UNAUTHENTICATED");
         let lead = person.mutate("createLead", json!({ "title": "Ours", "customer": { "company": "Initrode" } }), "lead { id }").await;
