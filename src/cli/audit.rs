@@ -191,7 +191,7 @@ async fn database(service: &Service, asked: &Verify) -> Outcome {
         let lead = lead_of(service, company, asked.lead.as_deref()).await?;
         let checked = service.verify_audit(company, lead, &mut watch).await;
         let (findings, summaries) = checked.map_err(|error| unchecked(error.into()))?;
-        all.extend(tell(&slug, findings, &summaries, asked.lead.is_some())?);
+        all.extend(tell(&slug, 0, findings, &summaries, asked.lead.is_some())?);
     }
     all.extend(watch.finish().iter().map(ToString::to_string));
     outcome(all)
@@ -213,18 +213,26 @@ fn files(asked: &Verify) -> Outcome {
         if summaries.is_empty() && list.is_empty() {
             list.push(format!("{}: holds no record", name(file)));
         }
+        let unread = list.len();
         all.extend(list);
-        all.extend(tell(&name(file), findings, &summaries, true)?);
+        all.extend(tell(&name(file), unread, findings, &summaries, true)?);
     }
     all.extend(watch.finish().iter().map(ToString::to_string));
     outcome(all)
 }
 
-/// Says what was checked, and returns what is wrong.
-fn tell(of: &str, findings: Vec<Finding>, summaries: &[Summary], heads: bool) -> Result<Vec<String>, Failure> {
+/// Says what was checked beside the lines that can't be read, and returns what is wrong.
+fn tell(
+    of: &str,
+    unread: usize,
+    findings: Vec<Finding>,
+    summaries: &[Summary],
+    heads: bool,
+) -> Result<Vec<String>, Failure> {
     let records: u64 = summaries.iter().map(|summary| summary.records).sum();
     let histories = count(summaries.len(), "history", "histories");
-    let verdict = if findings.is_empty() { "sound".to_owned() } else { count(findings.len(), "fault", "faults") };
+    let faults = unread + findings.len();
+    let verdict = if faults == 0 { "sound".to_owned() } else { count(faults, "fault", "faults") };
     let records = count(usize::try_from(records).unwrap_or(usize::MAX), "record", "records");
     say(format_args!("{of}: {records} in {histories}: {verdict}."))?;
     if heads {

@@ -562,6 +562,16 @@ on_both_databases! {
 }
 
 #[test]
+fn what_can_t_be_read_is_not_called_sound() {
+    let cli = Cli::new();
+    for content in ["nonsense\n", "{\"sequence\": 1}\n", ""] {
+        let output = cli.file("trail.jsonl", content).run(["audit", "verify", "trail.jsonl"]);
+        assert!(output.failed(1).contains("trail.jsonl"), "{output}");
+        assert!(output.stdout.contains("1 fault") && !output.stdout.contains("sound"), "{output}");
+    }
+}
+
+#[test]
 fn the_example_of_the_documentation_is_sound() {
     let root = env!("CARGO_MANIFEST_DIR");
     let text = |path: &str| std::fs::read_to_string(format!("{root}/{path}")).expect("a file");
