@@ -4,6 +4,7 @@
 //! row to [`SETTINGS`], its field here and its line in [`load`].
 
 mod bus;
+mod door;
 mod reader;
 mod settings;
 
@@ -13,10 +14,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::bus::{Bus, NatsUrl};
+pub use self::door::{Documents, Manifest, Origins, Rate};
 use self::reader::Reader;
 pub(crate) use self::reader::duration as parse_duration;
 pub use self::settings::{CONFIG_FILE_ENV, SETTINGS, Setting};
@@ -35,6 +38,8 @@ pub struct Config {
     pub jwt: Jwt,
     /// What the HTTP server shows.
     pub http: Http,
+    /// Which documents may run.
+    pub documents: Documents,
     /// What a caller may ask for.
     pub limits: Limits,
     /// The live feed.
@@ -199,13 +204,17 @@ pub struct Claims {
     pub subject: String,
 }
 
-/// What the HTTP server shows.
-#[derive(Clone, Copy, Debug)]
+/// What the HTTP server shows, and to whom.
+#[derive(Clone, Debug)]
 pub struct Http {
     /// Whether `/` serves the playground.
     pub playground: bool,
     /// Whether the schema can be read over the API.
     pub introspection: bool,
+    /// The browser origins that may call.
+    pub allowed_origins: Origins,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// What a caller may ask for; [`SETTINGS`] says what each means.
@@ -216,6 +225,18 @@ pub struct Limits {
     pub max_depth: usize,
     pub max_complexity: usize,
     pub max_fields: usize,
+    pub max_aliases: usize,
+    pub max_root_fields: usize,
+    pub max_directives: usize,
+    pub max_tokens: usize,
+    pub max_variables_bytes: usize,
+    pub max_batch: usize,
+    pub member_rate: Option<Rate>,
+    pub address_rate: Option<Rate>,
+    pub max_connections: usize,
+    pub max_connections_per_address: usize,
+    pub header_timeout: Duration,
+    pub write_timeout: Duration,
     pub request_timeout: Duration,
     pub ws_init_timeout: Duration,
     pub ws_max_message_bytes: usize,
@@ -300,8 +321,8 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
     });
     let database = read_database(&mut reader);
     let jwt = read_jwt(&mut reader, &mut warnings);
-    let playground = reader.flag("http.playground");
-    let introspection = reader.flag("http.introspection");
+    let http = read_http(&mut reader);
+    let documents = read_documents(&mut reader, &mut warnings);
     let limits = read_limits(&mut reader);
     let bus = read_bus(&mut reader, database.as_ref());
     let poll_interval = reader.duration("feed.poll_interval", Duration::from_millis(10)..=second * 3600);
@@ -324,7 +345,8 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
             listen: listen?.value,
             database: database?,
             jwt: jwt?,
-            http: Http { playground: playground?, introspection: introspection? },
+            http: http?,
+            documents: documents?,
             limits: limits?,
             bus: bus?,
             feed: Feed { poll_interval: poll_interval?, retention: retention? },
@@ -444,6 +466,39 @@ fn read_jwt(reader: &mut Reader, warnings: &mut Vec<String>) -> Option<Jwt> {
     })
 }
 
+fn read_http(reader: &mut Reader) -> Option<Http> {
+    let playground = reader.flag("http.playground");
+    let introspection = reader.flag("http.introspection");
+    // Unset is not the same as faulty, which is noted.
+    let allowed_origins = reader.parsed("http.allowed_origins", Origins::parse).map(|found| found.value);
+    let trusted_proxies = reader.parsed("http.trusted_proxies", door::networks).map(|found| found.value);
+    Some(Http {
+        playground: playground?,
+        introspection: introspection?,
+        allowed_origins: allowed_origins.unwrap_or_default(),
+        trusted_proxies: trusted_proxies.unwrap_or_default(),
+    })
+}
+
+fn read_documents(reader: &mut Reader, warnings: &mut Vec<String>) -> Option<Documents> {
+    let cache_bytes = reader.number("documents.cache_bytes", 0..=1 << 30);
+    let before = reader.faults.len();
+    let manifest = reader.parsed("documents.manifest", Manifest::read).map(|found| found.value);
+    let trusted_only = reader.flag("documents.trusted_only");
+    if trusted_only == Some(true) {
+        match &manifest {
+            None if reader.faults.len() == before => {
+                reader.faults.push("documents.trusted_only: needs documents.manifest, which names them".to_owned());
+            }
+            Some(manifest) if manifest.documents.is_empty() => {
+                warnings.push(format!("documents.manifest: {} is empty: nothing can run", manifest.path.display()));
+            }
+            _ => {}
+        }
+    }
+    Some(Documents { cache_bytes: cache_bytes?, manifest, trusted_only: trusted_only? })
+}
+
 fn read_limits(reader: &mut Reader) -> Option<Limits> {
     const SIZES: std::ops::RangeInclusive<u64> = 1024..=16 * 1024 * 1024;
     let short = Duration::from_millis(10)..=Duration::from_mins(10);
@@ -451,6 +506,18 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let max_depth = reader.number("limits.max_depth", 1..=64);
     let max_complexity = reader.number("limits.max_complexity", 1..=100_000_000);
     let max_fields = reader.number("limits.max_fields", 1..=1_000_000);
+    let max_aliases = reader.number("limits.max_aliases", 0..=1_000_000);
+    let max_root_fields = reader.number("limits.max_root_fields", 1..=1_000_000);
+    let max_directives = reader.number("limits.max_directives", 0..=1_000_000);
+    let max_tokens = reader.number("limits.max_tokens", 1..=10_000_000);
+    let max_variables_bytes = reader.number("limits.max_variables_bytes", 2..=16 * 1024 * 1024);
+    let max_batch = reader.number("limits.max_batch", 1..=1000);
+    let member_rate = reader.parsed("limits.member_rate", Rate::parse);
+    let address_rate = reader.parsed("limits.address_rate", Rate::parse);
+    let max_connections = reader.number("limits.max_connections", 1..=10_000_000);
+    let max_connections_per_address = reader.number("limits.max_connections_per_address", 1..=10_000_000);
+    let header_timeout = reader.duration("limits.header_timeout", short.clone());
+    let write_timeout = reader.duration("limits.write_timeout", short.clone());
     let request_timeout = reader.duration("limits.request_timeout", short.clone());
     let ws_init_timeout = reader.duration("limits.ws_init_timeout", short.clone());
     let ws_max_message_bytes = reader.number("limits.ws_max_message_bytes", SIZES);
@@ -464,6 +531,18 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         max_depth: size(max_depth?)?,
         max_complexity: size(max_complexity?)?,
         max_fields: size(max_fields?)?,
+        max_aliases: size(max_aliases?)?,
+        max_root_fields: size(max_root_fields?)?,
+        max_directives: size(max_directives?)?,
+        max_tokens: size(max_tokens?)?,
+        max_variables_bytes: size(max_variables_bytes?)?,
+        max_batch: size(max_batch?)?,
+        member_rate: member_rate?.value,
+        address_rate: address_rate?.value,
+        max_connections: size(max_connections?)?,
+        max_connections_per_address: size(max_connections_per_address?)?,
+        header_timeout: header_timeout?,
+        write_timeout: write_timeout?,
         request_timeout: request_timeout?,
         ws_init_timeout: ws_init_timeout?,
         ws_max_message_bytes: size(ws_max_message_bytes?)?,

@@ -30,8 +30,14 @@ pub enum ErrorCode {
     Duplicate,
     /// A subscription can't begin so far back; `Fault::start_after` says where it can.
     CursorExpired,
-    /// Too many requests.
+    /// Too many requests; `Fault::retry_after` says when to come again.
     RateLimited,
+    /// The server does not have the document of this hash: send it once with its text.
+    PersistedQueryNotFound,
+    /// The server does not remember documents by their hash.
+    PersistedQueryNotSupported,
+    /// The server runs trusted documents alone, and this is none of them.
+    DocumentNotTrusted,
     /// The operation is deeper or costs more than the server allows.
     QueryTooComplex,
     /// The server can't answer now; the same call may work later.
@@ -56,6 +62,9 @@ impl ErrorCode {
             Self::Duplicate => "DUPLICATE",
             Self::CursorExpired => "CURSOR_EXPIRED",
             Self::RateLimited => "RATE_LIMITED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
@@ -89,6 +98,10 @@ pub enum Hint {
     Pointer(Box<str>),
     /// The cursor to begin after instead.
     StartAfter(Box<str>),
+    /// The limit that is exceeded, by its setting's key, and how much it allows.
+    Limit(&'static str, u32),
+    /// In how many seconds to come again.
+    RetryAfter(u32),
 }
 
 impl Fault {
@@ -133,9 +146,11 @@ impl Fault {
 
     /// The texts of `extensions`, besides the code.
     pub fn extensions(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let hint = self.hint.as_ref().map(|hint| match hint {
-            Hint::Pointer(pointer) => ("pointer", &**pointer),
-            Hint::StartAfter(cursor) => ("startAfter", &**cursor),
+        let hint = self.hint.as_ref().and_then(|hint| match hint {
+            Hint::Pointer(pointer) => Some(("pointer", &**pointer)),
+            Hint::StartAfter(cursor) => Some(("startAfter", &**cursor)),
+            Hint::Limit(key, _) => Some(("limit", *key)),
+            Hint::RetryAfter(_) => None,
         });
         [
             self.field.as_deref().map(|text| ("field", text)),
@@ -145,6 +160,28 @@ impl Fault {
         ]
         .into_iter()
         .flatten()
+    }
+
+    /// The numbers of `extensions`.
+    pub fn numbers(&self) -> impl Iterator<Item = (&'static str, i64)> {
+        let hint = match self.hint {
+            Some(Hint::Limit(_, maximum)) => Some(("maximum", maximum.into())),
+            Some(Hint::RetryAfter(seconds)) => Some(("retryAfter", seconds.into())),
+            _ => None,
+        };
+        [self.version.map(|version| ("version", version.into())), hint].into_iter().flatten()
+    }
+
+    /// Names the limit that is exceeded, by its setting's key, and how much it allows.
+    pub fn limit(mut self, key: &'static str, maximum: usize) -> Self {
+        self.hint = Some(Hint::Limit(key, u32::try_from(maximum).unwrap_or(u32::MAX)));
+        self
+    }
+
+    /// Names the seconds after which to come again.
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.hint = Some(Hint::RetryAfter(seconds));
+        self
     }
 
     /// Names the cursor to begin after instead.

@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     feed::{Carrier, Feed, FeedSettings, Link, Signals},
     graphql,
-    http::{self, App, Authenticator, Identity, SignIn, Sockets},
+    http::{self, App, Authenticator, Connections, Identity, SignIn, Sockets},
     ids::TimeOrdered,
     jobs,
     service::{Policy, Service, member::Bearer},
@@ -80,11 +80,17 @@ pub async fn open_database(config: &Config) -> Result<Db, StartError> {
         connections: config.database.max_connections,
         at_least: config.database.min_connections,
         wait: config.database.acquire_timeout,
+        work: Some(config.limits.request_timeout),
     };
-    let db = Db::connect(config.database.url.expose(), size).await?;
-    if db.is_sqlite() {
+    let url = config.database.url.expose();
+    if config.database.url.is_sqlite() {
+        // A migration takes as long as it takes.
+        let db = Db::connect(url, PoolSize { connections: 1, work: None, ..size }).await?;
         db.migrate().await?;
-    } else {
+        db.close().await;
+    }
+    let db = Db::connect(url, size).await?;
+    if !db.is_sqlite() {
         let missing = db.pending_migrations().await?;
         if !missing.is_empty() {
             return Err(StartError::Schema(missing));
@@ -170,6 +176,7 @@ impl SignIn for SignInBy {
 /// What [`StartError`] says; nothing is left running then.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, StartError> {
     let auth = Arc::new(Authenticator::new(&config, clock.clone()).map_err(StartError::Config)?);
+    let documents = http::Documents::new(&config).map_err(StartError::Config)?;
     let db = open_database(&config).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
@@ -184,7 +191,13 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
         FeedSettings { poll_interval: config.feed.poll_interval, retention: Some(span(config.feed.retention)?) };
     let feed = Feed::new(service.clone(), signals, settings);
     let limits = &config.limits;
-    let schema = graphql::schema(service.clone(), feed.clone(), limits.max_depth, limits.max_complexity);
+    let schema = graphql::schema(
+        service.clone(),
+        feed.clone(),
+        limits.max_depth,
+        limits.max_complexity,
+        config.http.introspection,
+    );
     let nulls = http::Nulls::from_sdl(&schema.sdl())
         .map_err(|error| StartError::Other(Error::internal(format!("the schema can't be read: {error}"))))?;
     auth.warm_up().await;
@@ -196,6 +209,8 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
         live: Some(http::Live::new(feed, graphql::PERSONAL)),
         introspection: Some(graphql::introspection_schema()),
         nulls: Some(Arc::new(nulls)),
+        documents,
+        rates: http::Rates::new(&config),
         auth,
         sign_in: Arc::new(SignInBy(service.clone())),
         config: Arc::new(config),
@@ -212,6 +227,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
         sockets: sockets.clone(),
     };
     let (stop, stopped) = oneshot::channel::<()>();
+    let connections = Connections::new(&app.config);
     let router = http::router(app);
     let http = tokio::spawn(async move {
         let shutdown = async move {
@@ -220,7 +236,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
                 std::future::pending::<()>().await;
             }
         };
-        http::serve(listener, router, sockets, shutdown).await
+        http::serve(listener, router, connections, sockets, shutdown).await
     });
     Ok(RunningServer { addr, service, stop, http, jobs, bus })
 }

@@ -178,7 +178,7 @@ fn system_clock() -> Arc<dyn Clock> {
 /// Connects to the database, whatever its schema.
 async fn connect(config: &Config) -> Result<Db, Failure> {
     // A command asks one thing after the other.
-    let size = PoolSize { connections: 2, at_least: 1, wait: config.database.acquire_timeout };
+    let size = PoolSize { connections: 2, at_least: 1, wait: config.database.acquire_timeout, work: None };
     let opened = Db::connect(config.database.url.expose(), size).await;
     opened.map_err(|error| Failure::new(format!("The database {} can't be opened: {error}.", config.database.url)))
 }

@@ -100,6 +100,39 @@ pub const SETTINGS: &[Setting] = &[
     setting("http.playground", "COSELL_PLAYGROUND", Some("true"), "Whether `/` serves the playground"),
     setting("http.introspection", "COSELL_INTROSPECTION", Some("true"), "Whether the schema can be read over the API"),
     setting(
+        "http.allowed_origins",
+        "COSELL_ALLOWED_ORIGINS",
+        None,
+        "Origins whose pages may call the API, such as `https://portal.example.com`, parted by commas; `*`: any. Unset: \
+         the server's own pages alone",
+    ),
+    setting(
+        "http.trusted_proxies",
+        "COSELL_TRUSTED_PROXIES",
+        None,
+        "Addresses and networks of proxies, such as `10.0.0.0/8`, parted by commas: the caller's address is read from \
+         their `X-Forwarded-For`, and their connections are not limited by address",
+    ),
+    setting(
+        "documents.cache_bytes",
+        "COSELL_DOCUMENT_CACHE_BYTES",
+        Some("16777216"),
+        "Memory for documents that clients name by their hash (automatic persisted queries), in bytes, up to 1073741824; \
+         0: off",
+    ),
+    setting(
+        "documents.manifest",
+        "COSELL_DOCUMENT_MANIFEST",
+        None,
+        "Path of a JSON file of trusted documents, by their ids",
+    ),
+    setting(
+        "documents.trusted_only",
+        "COSELL_TRUSTED_DOCUMENTS_ONLY",
+        Some("false"),
+        "Whether the documents of `documents.manifest` alone may run",
+    ),
+    setting(
         "limits.max_body_bytes",
         "COSELL_MAX_BODY_BYTES",
         Some("262144"),
@@ -119,10 +152,83 @@ pub const SETTINGS: &[Setting] = &[
         "Most fields in an operation once its fragments are written out",
     ),
     setting(
+        "limits.max_aliases",
+        "COSELL_MAX_ALIASES",
+        Some("100"),
+        "Most aliases in a document once its fragments are written out",
+    ),
+    setting(
+        "limits.max_root_fields",
+        "COSELL_MAX_ROOT_FIELDS",
+        Some("50"),
+        "Most fields at the root of an operation once its fragments are written out",
+    ),
+    setting(
+        "limits.max_directives",
+        "COSELL_MAX_DIRECTIVES",
+        Some("50"),
+        "Most directives in a document once its fragments are written out",
+    ),
+    setting(
+        "limits.max_tokens",
+        "COSELL_MAX_TOKENS",
+        Some("10000"),
+        "Most tokens in a document: names, values, punctuation",
+    ),
+    setting(
+        "limits.max_variables_bytes",
+        "COSELL_MAX_VARIABLES_BYTES",
+        Some("131072"),
+        "Largest variables of an operation, in bytes of JSON",
+    ),
+    setting(
+        "limits.max_batch",
+        "COSELL_MAX_BATCH",
+        Some("1"),
+        "Most operations in one request, as a JSON array; 1: no arrays are taken",
+    ),
+    setting(
+        "limits.member_rate",
+        "COSELL_MEMBER_RATE",
+        Some("6000/1m"),
+        "How many operations a member may send at once to this server, and the time in which as many more come free; \
+         `off`: no limit",
+    ),
+    setting(
+        "limits.address_rate",
+        "COSELL_ADDRESS_RATE",
+        Some("30000/1m"),
+        "The same for the requests of an address (of IPv6: its /64), whoever calls; `off`: no limit",
+    ),
+    setting(
+        "limits.max_connections",
+        "COSELL_MAX_CONNECTIONS",
+        Some("20000"),
+        "Most connections open at a time; further ones are answered 503 and closed",
+    ),
+    setting(
+        "limits.max_connections_per_address",
+        "COSELL_MAX_CONNECTIONS_PER_ADDRESS",
+        Some("2000"),
+        "Most connections of one address (of IPv6: its /64); further ones are answered 429 and closed",
+    ),
+    setting(
+        "limits.header_timeout",
+        "COSELL_HEADER_TIMEOUT",
+        Some("30s"),
+        "How long a client may take with a request's headers, and how long a connection without a request is kept",
+    ),
+    setting(
+        "limits.write_timeout",
+        "COSELL_WRITE_TIMEOUT",
+        Some("30s"),
+        "How long a connection may take no data that waits for it before it is closed",
+    ),
+    setting(
         "limits.request_timeout",
         "COSELL_REQUEST_TIMEOUT",
         Some("30s"),
-        "Longest time to read a request's body, and again to answer it",
+        "Longest time to read a request's body, and again to answer it; on the database, longest time of a statement",
     ),
     setting(
         "limits.ws_init_timeout",

@@ -42,8 +42,8 @@ pub(super) fn written(fault: &Fault) -> async_graphql::Error {
     for (name, value) in fault.extensions() {
         extensions.set(name, value);
     }
-    if let Some(version) = fault.version {
-        extensions.set("version", version);
+    for (name, number) in fault.numbers() {
+        extensions.set(name, number);
     }
     async_graphql::Error { message: fault.message.clone(), source: None, extensions: Some(extensions) }
 }

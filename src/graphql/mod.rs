@@ -81,15 +81,22 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<error_code::ErrorCodes>()
 }
 
-/// The schema over the use cases, for documents of at most this depth and cost.
-pub fn schema(service: Arc<Service>, feed: Arc<Feed>, max_depth: usize, max_complexity: usize) -> ApiSchema {
-    builder()
+/// The schema over the use cases, for documents of at most this depth and cost. Errors suggest names of the schema only
+/// where it is no secret.
+pub fn schema(
+    service: Arc<Service>,
+    feed: Arc<Feed>,
+    max_depth: usize,
+    max_complexity: usize,
+    suggestions: bool,
+) -> ApiSchema {
+    let builder = if suggestions { builder() } else { builder().disable_suggestions() };
+    builder
         .data(service)
         .data(feed)
         .limit_depth(max_depth)
         .limit_complexity(max_complexity)
         .limit_recursive_depth(64)
-        .limit_directives(16)
         .finish()
 }
 
@@ -205,9 +212,16 @@ mod error_code {
         Duplicate,
         /// A subscription can't begin so far back; `extensions.startAfter` is the cursor to begin after.
         CursorExpired,
-        /// Too many requests.
+        /// Too many requests; `extensions.retryAfter` says in how many seconds to come again.
         RateLimited,
-        /// The operation is deeper or costs more than the server allows.
+        /// The server does not have the document of this hash: send it once with its text.
+        PersistedQueryNotFound,
+        /// The server does not remember documents by their hash.
+        PersistedQueryNotSupported,
+        /// The server runs trusted documents alone, and this is none of them.
+        DocumentNotTrusted,
+        /// The operation is larger, deeper or costs more than the server allows; `extensions.limit` names the limit and
+        /// `extensions.maximum` what it allows.
         QueryTooComplex,
         /// The server can't answer now; the same call may work later.
         Unavailable,

@@ -10,16 +10,18 @@ use axum::response::Response;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::guard::Oversize;
+use super::guard::{Bound, Oversize};
 use super::negotiate::Media;
 use super::nulls::Plan;
 use super::{Refusal, internal};
-use crate::error::{Error, ErrorCode, Fault};
+use crate::error::{Error, ErrorCode, Fault, Hint};
 
 /// The most errors in one answer.
 pub(super) const MAX_ERRORS: usize = 20;
 /// The longest message, in bytes; the library repeats names and lines of the document in its own.
 const MAX_MESSAGE_BYTES: usize = 500;
+/// The library's whole text for an operation that costs too much.
+const TOO_COSTLY: &str = "Query is too complex.";
 /// Carries the request id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -90,6 +92,15 @@ pub(super) fn finish(mut response: GraphqlResponse, plan: &Plan, id: RequestId) 
         response.extensions.insert("errorsOmitted".to_owned(), omitted.into());
     }
     for error in &mut response.errors {
+        if error.message == TOO_COSTLY && plan.max_complexity > 0 {
+            let most = plan.max_complexity;
+            let message = format!(
+                "The operation costs more than {most}. A field costs 1, times the size of the page that it is in: \
+                 select fewer fields, or ask for smaller pages."
+            );
+            let fault = Fault::new(ErrorCode::QueryTooComplex, message).limit("limits.max_complexity", most);
+            *error = ServerError { locations: std::mem::take(&mut error.locations), ..server_error(&fault, id) };
+        }
         complete(error, request_error, id);
     }
     Finished { response, request_error }
@@ -121,11 +132,10 @@ fn complete(error: &mut ServerError, request_error: bool, id: RequestId) {
 
 /// The code of an error that the library made, by the text it has: it has nothing else to tell them by.
 fn code_of(message: &str, request_error: bool) -> ErrorCode {
-    const LIMITS: [&str; 5] = [
-        "Query is too complex.",
+    const LIMITS: [&str; 4] = [
+        TOO_COSTLY,
         "Query is nested too deep.",
         "The recursion depth of the query cannot be greater than",
-        "The number of directives on the field",
         "recursion limit exceeded",
     ];
     /// Errors of arguments that are read when their field is reached.
@@ -153,8 +163,8 @@ pub(super) fn server_error(fault: &Fault, id: RequestId) -> ServerError {
     for (name, value) in fault.extensions() {
         extensions.set(name, value);
     }
-    if let Some(version) = fault.version {
-        extensions.set("version", version);
+    for (name, number) in fault.numbers() {
+        extensions.set(name, number);
     }
     if fault.code == ErrorCode::Internal {
         extensions.set("requestId", id.to_string());
@@ -177,16 +187,31 @@ pub(super) fn refusal_faults(refusal: Refusal, id: RequestId) -> Vec<Fault> {
 }
 
 /// What a caller is told whose document is too large.
-pub(super) fn oversize_fault(oversize: &Oversize, max_fields: usize) -> Fault {
-    let message = match oversize {
-        Oversize::Fields => format!("The document selects more than {max_fields} fields, fragments written out."),
-        Oversize::Nesting => "The document is nested too deep.".to_owned(),
-        Oversize::Introspection => "Introspection nests its lists too deep.".to_owned(),
-        Oversize::Circle => {
-            return Fault::new(ErrorCode::InvalidInput, "A fragment must not contain itself.");
-        }
+pub(super) fn oversize_fault(oversize: &Oversize) -> Fault {
+    let over = |what: &str, key: &'static str, most: usize| {
+        Fault::new(ErrorCode::QueryTooComplex, what.replace('#', &most.to_string())).limit(key, most)
     };
-    Fault::new(ErrorCode::QueryTooComplex, message)
+    match *oversize {
+        Oversize::Over(Bound::Depth, most) => {
+            over("The operation is nested deeper than # levels of fields.", "limits.max_depth", most)
+        }
+        Oversize::Over(Bound::Fields, most) => {
+            over("The document selects more than # fields, fragments written out.", "limits.max_fields", most)
+        }
+        Oversize::Over(Bound::Aliases, most) => {
+            over("The document has more than # aliases, fragments written out.", "limits.max_aliases", most)
+        }
+        Oversize::Over(Bound::RootFields, most) => {
+            over("The operation selects more than # fields at its root.", "limits.max_root_fields", most)
+        }
+        Oversize::Over(Bound::Directives, most) => {
+            over("The document has more than # directives, fragments written out.", "limits.max_directives", most)
+        }
+        Oversize::Over(Bound::Tokens, most) => over("The document has more than # tokens.", "limits.max_tokens", most),
+        Oversize::Nesting => Fault::new(ErrorCode::QueryTooComplex, "The document is nested too deep."),
+        Oversize::Introspection => Fault::new(ErrorCode::QueryTooComplex, "Introspection nests its lists too deep."),
+        Oversize::Circle => Fault::new(ErrorCode::InvalidInput, "A fragment must not contain itself."),
+    }
 }
 
 /// The text of a panic.
@@ -214,6 +239,9 @@ pub(super) fn refuse(media: Media, id: RequestId, faults: &[Fault]) -> Response 
         let challenge = HeaderValue::from_static("Bearer realm=\"cosell\", error=\"invalid_token\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
     }
+    if let Some(Hint::RetryAfter(seconds)) = faults.first().and_then(|fault| fault.hint.as_ref()) {
+        response.headers_mut().insert(header::RETRY_AFTER, (*seconds).into());
+    }
     response
 }
 
@@ -224,7 +252,7 @@ pub(super) fn refuse_with(status: StatusCode, media: Media, id: RequestId, fault
 }
 
 /// An answer.
-pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &Wire<'_>) -> Response {
+pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &impl Serialize) -> Response {
     let (status, body) = match serde_json::to_vec(wire) {
         Ok(body) => (status, body),
         Err(cause) => {

@@ -3,7 +3,9 @@
 //! Stricter than the library's own handler where that one is unsafe: a body is read only as `application/json`
 //! (a form could be posted across origins), and over GET nothing but queries is executed.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use async_graphql::Executor;
 use async_graphql::parser::types::OperationType;
@@ -16,7 +18,7 @@ use futures_util::StreamExt;
 use serde_json::{Map, Value};
 use tracing::Instrument;
 
-use super::answer::{self, RequestId};
+use super::answer::{self, Finished, RequestId};
 use super::negotiate::{self, Media};
 use super::nulls::Plan;
 use super::operation::{self, Params};
@@ -53,6 +55,12 @@ impl Early {
         response
     }
 
+    /// The same as one answer among several.
+    fn finished(self, id: RequestId) -> Finished {
+        let errors = self.faults.iter().map(|fault| answer::server_error(fault, id)).collect();
+        answer::finish(async_graphql::Response::from_errors(errors), &Plan::default(), id)
+    }
+
     pub(super) fn mutation_over_get() -> Self {
         Self::not_allowed("POST", "Over GET no mutations are executed; use POST.")
     }
@@ -66,6 +74,12 @@ impl Early {
             status: Some((StatusCode::METHOD_NOT_ALLOWED, Some(allow))),
             faults: vec![Fault::new(ErrorCode::InvalidInput, message)],
         }
+    }
+}
+
+impl From<Fault> for Early {
+    fn from(fault: Fault) -> Self {
+        vec![fault].into()
     }
 }
 
@@ -88,12 +102,86 @@ async fn answer_to<E: Executor>(
         return Err(Early::invalid(StatusCode::NOT_ACCEPTABLE, message));
     };
     check_type(&parts, get)?;
+    app.rates.of_address(&parts)?;
     let viewer =
         viewer(app, &parts.headers).await.map_err(|refusal| Early::from(answer::refusal_faults(refusal, id)))?;
-    let params = params(app, &parts, body, get).await?;
+    let asked = if get { Asked::One(params(app, &parts, body, get).await?) } else { asked(app, &parts, body).await? };
+    if let Some(member) = viewer.member() {
+        app.rates.of_member(member.id, asked.operations())?;
+    }
+    let limit = app.config.limits.request_timeout;
+    match asked {
+        Asked::One(params) => {
+            let finished = execute(app, &viewer, params, get, limit, id).await?;
+            let status = match media {
+                Media::GraphqlResponse if finished.request_error => StatusCode::BAD_REQUEST,
+                _ => StatusCode::OK,
+            };
+            Ok(answer::write(status, media, id, &finished.wire()))
+        }
+        Asked::Batch(all) => {
+            let until = Instant::now() + limit;
+            let mut answers = Vec::with_capacity(all.len());
+            for params in all {
+                // One after the other, as they stand, and all of them within the time of one.
+                let left = until.saturating_duration_since(Instant::now());
+                let refused = |early: Early| early.finished(id);
+                answers.push(execute(app, &viewer, params, get, left, id).await.unwrap_or_else(refused));
+            }
+            let wires: Vec<_> = answers.iter().map(Finished::wire).collect();
+            Ok(answer::write(StatusCode::OK, media, id, &wires))
+        }
+    }
+}
 
+/// What a body asks for.
+enum Asked {
+    One(Params),
+    /// Several operations, at least one.
+    Batch(Vec<Params>),
+}
+
+impl Asked {
+    fn operations(&self) -> NonZeroU32 {
+        let operations = match self {
+            Self::One(_) => 1,
+            Self::Batch(all) => u32::try_from(all.len()).unwrap_or(u32::MAX),
+        };
+        NonZeroU32::new(operations).unwrap_or(NonZeroU32::MIN)
+    }
+}
+
+/// Reads a body: an operation, or where batches are taken an array of them.
+async fn asked<E: Executor>(app: &App<E>, parts: &Parts, body: Body) -> Result<Asked, Early> {
+    let bad = |message: String| Early::invalid(StatusCode::BAD_REQUEST, message);
+    let most = app.config.limits.max_batch;
+    match body_json(app, parts, body).await? {
+        Value::Array(all) if most > 1 => {
+            if all.is_empty() {
+                return Err(bad("The array of operations is empty.".to_owned()));
+            }
+            if all.len() > most {
+                let message = format!("At most {most} operations are taken in one request.");
+                let fault = Fault::new(ErrorCode::QueryTooComplex, message).limit("limits.max_batch", most);
+                return Err(vec![fault].into());
+            }
+            Ok(Asked::Batch(all.into_iter().map(Params::from_json).collect::<Result<_, _>>().map_err(bad)?))
+        }
+        value => Ok(Asked::One(Params::from_json(value).map_err(bad)?)),
+    }
+}
+
+/// Executes one operation to its finished response.
+async fn execute<E: Executor>(
+    app: &App<E>,
+    viewer: &Viewer,
+    mut params: Params,
+    get: bool,
+    limit: Duration,
+    id: RequestId,
+) -> Result<Finished, Early> {
     let mut plan = Plan::default();
-    let response = match operation::ready(app, &viewer, &params, id) {
+    let response = match operation::ready(app, viewer, &mut params, id) {
         Err(response) => *response,
         Ok(mut ready) => match ready.shape.as_ref().map(|shape| shape.ty) {
             Some(OperationType::Mutation | OperationType::Subscription) if get => {
@@ -106,19 +194,14 @@ async fn answer_to<E: Executor>(
             }
             _ => {
                 plan = std::mem::take(&mut ready.plan);
-                match ready.execute(app.config.limits.request_timeout, id).await {
+                match ready.execute(limit, id).await {
                     Ok(response) => response,
                     Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
                 }
             }
         },
     };
-    let finished = answer::finish(response, &plan, id);
-    let status = match media {
-        Media::GraphqlResponse if finished.request_error => StatusCode::BAD_REQUEST,
-        _ => StatusCode::OK,
-    };
-    Ok(answer::write(status, media, id, &finished.wire()))
+    Ok(answer::finish(response, &plan, id))
 }
 
 /// Whether the parameters stand in the URL.
@@ -145,9 +228,13 @@ pub(super) async fn params<E: Executor>(app: &App<E>, parts: &Parts, body: Body,
     if get {
         return from_query(parts.uri.query().unwrap_or_default()).map_err(bad);
     }
+    Params::from_json(body_json(app, parts, body).await?).map_err(bad)
+}
+
+async fn body_json<E: Executor>(app: &App<E>, parts: &Parts, body: Body) -> Result<Value, Early> {
     let bytes = read(app, &parts.headers, body).await?;
-    let value = serde_json::from_slice(&bytes).map_err(|fault| bad(format!("The body is not JSON: {fault}.")))?;
-    Params::from_json(value).map_err(bad)
+    let bad = |fault| Early::invalid(StatusCode::BAD_REQUEST, format!("The body is not JSON: {fault}."));
+    serde_json::from_slice(&bytes).map_err(bad)
 }
 
 async fn viewer<E: Executor>(app: &App<E>, headers: &HeaderMap) -> Result<Viewer, Refusal> {
@@ -159,7 +246,7 @@ async fn viewer<E: Executor>(app: &App<E>, headers: &HeaderMap) -> Result<Viewer
 
 /// The body, up to the limit, within the time limit.
 async fn read<E: Executor>(app: &App<E>, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Early> {
-    let limits = app.config.limits;
+    let limits = &app.config.limits;
     let limit = limits.max_body_bytes;
     let too_large =
         || Early::invalid(StatusCode::PAYLOAD_TOO_LARGE, format!("The body must not be larger than {limit} bytes."));
@@ -193,7 +280,7 @@ fn from_query(query: &str) -> Result<Params, String> {
     let mut object = Map::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match name.as_ref() {
-            "query" | "operationName" => Value::String(value.into_owned()),
+            "query" | "operationName" | "documentId" => Value::String(value.into_owned()),
             "variables" | "extensions" if value.is_empty() => Value::Null,
             "variables" | "extensions" => {
                 serde_json::from_str(&value).map_err(|fault| format!("The parameter `{name}` is not JSON: {fault}."))?

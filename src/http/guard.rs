@@ -6,10 +6,12 @@
 use std::collections::HashMap;
 
 use async_graphql::parser::types::{
-    DocumentOperations, ExecutableDocument, FragmentDefinition, OperationDefinition, OperationType, Selection,
+    DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType, Selection,
     SelectionSet,
 };
 use async_graphql::{Name, Positioned};
+
+use crate::config::Limits;
 
 /// The deepest nesting, fragments included, that is walked. The schema's own limit is lower; this one protects the
 /// stack from long chains of fragments.
@@ -21,12 +23,47 @@ const MAX_BRACKETS: usize = 2 * MAX_NESTING;
 /// tools ask for one level.
 const MAX_SCHEMA_LISTS: usize = 3;
 
+/// How large a document may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) depth: usize,
+    pub(super) fields: usize,
+    pub(super) aliases: usize,
+    pub(super) root_fields: usize,
+    pub(super) directives: usize,
+    pub(super) tokens: usize,
+}
+
+impl From<&Limits> for Bounds {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            depth: limits.max_depth,
+            fields: limits.max_fields,
+            aliases: limits.max_aliases,
+            root_fields: limits.max_root_fields,
+            directives: limits.max_directives,
+            tokens: limits.max_tokens,
+        }
+    }
+}
+
+/// What there is too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    Depth,
+    Fields,
+    Aliases,
+    RootFields,
+    Directives,
+    Tokens,
+}
+
 /// Why a document is not executed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Oversize {
-    /// More fields than allowed, fragments written out.
-    Fields,
-    /// Nested too deep.
+    /// More than an operator allows, and how much that is.
+    Over(Bound, usize),
+    /// Nested deeper than is ever walked.
     Nesting,
     /// Introspection that asks for lists of lists of lists.
     Introspection,
@@ -39,6 +76,14 @@ pub(super) enum Oversize {
 struct Size {
     /// Selections, fragments written out. Spreads count too: a walker pays for them even when they lead nowhere.
     fields: usize,
+    /// Selections at this level, fragments written out.
+    here: usize,
+    /// Fields with another name than their own, fragments written out.
+    aliases: usize,
+    /// Directives, fragments written out.
+    directives: usize,
+    /// Levels of fields.
+    depth: usize,
     /// Levels of nesting, those by fragments included.
     nesting: usize,
     /// Nested lists of introspection fields, by their names.
@@ -48,9 +93,38 @@ struct Size {
 }
 
 impl Size {
-    /// One level further out.
-    fn inside(self) -> Self {
-        Self { fields: self.fields.saturating_add(1), nesting: self.nesting + 1, ..self }
+    /// One level further out: what a fragment comes to where it stands.
+    fn inside(self, directives: usize) -> Self {
+        Self {
+            fields: self.fields.saturating_add(1),
+            nesting: self.nesting + 1,
+            directives: self.directives.saturating_add(directives),
+            ..self
+        }
+    }
+
+    /// One field further out.
+    fn below(self, field: &Field) -> Self {
+        Self {
+            here: 1,
+            aliases: self.aliases.saturating_add(usize::from(field.alias.is_some())),
+            depth: self.depth + 1,
+            ..self.inside(field.directives.len())
+        }
+    }
+
+    /// Both beside each other.
+    fn and(self, other: Self) -> Self {
+        Self {
+            fields: self.fields.saturating_add(other.fields),
+            here: self.here.saturating_add(other.here),
+            aliases: self.aliases.saturating_add(other.aliases),
+            directives: self.directives.saturating_add(other.directives),
+            depth: self.depth.max(other.depth),
+            nesting: self.nesting.max(other.nesting),
+            lists: self.lists.max(other.lists),
+            schema: self.schema || other.schema,
+        }
     }
 }
 
@@ -90,15 +164,20 @@ pub(super) enum After {
     Written,
 }
 
-/// Refuses a document whose brackets are nested too deep to be parsed. What stands in strings and comments does not
-/// count; of what is no document this says nothing.
-pub(super) fn check_text(document: &str) -> Result<(), Oversize> {
+/// Refuses a document whose brackets are nested too deep to be parsed, or that has too many tokens. What stands in
+/// strings and comments does not count; of what is no document this says nothing.
+pub(super) fn check_text(document: &str, max_tokens: usize) -> Result<(), Oversize> {
     let bytes = document.as_bytes();
-    let (mut at, mut depth) = (0, 0_usize);
+    let (mut at, mut depth, mut tokens) = (0, 0_usize, 0_usize);
     let mut strings = true;
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b',' => continue,
+            b'#' if strings => {
+                at = after_line(bytes, at);
+                continue;
+            }
             b'{' | b'[' | b'(' => {
                 depth += 1;
                 if depth > MAX_BRACKETS {
@@ -106,7 +185,6 @@ pub(super) fn check_text(document: &str) -> Result<(), Oversize> {
                 }
             }
             b'}' | b']' | b')' => depth = depth.saturating_sub(1),
-            b'#' if strings => at = after_line(bytes, at),
             b'"' if strings && bytes[at..].starts_with(b"\"\"") => match after_block(bytes, at + 2) {
                 Some(after) => at = after,
                 // The parser takes a block that is never closed for an empty string and what follows it: from here
@@ -114,10 +192,34 @@ pub(super) fn check_text(document: &str) -> Result<(), Oversize> {
                 None => strings = false,
             },
             b'"' if strings => at = after_string(bytes, at),
+            b'.' if bytes[at..].starts_with(b"..") => at += 2,
+            byte if is_word(*byte) => at = after_word(bytes, at),
             _ => {}
+        }
+        tokens += 1;
+        if tokens > max_tokens {
+            return Err(Oversize::Over(Bound::Tokens, max_tokens));
         }
     }
     Ok(())
+}
+
+/// What names and numbers are made of.
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-')
+}
+
+/// A name, or a number with its fraction and its exponent.
+fn after_word(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(byte) = bytes.get(at) {
+        let number = matches!(byte, b'.' | b'+') && bytes.get(at + 1).is_some_and(u8::is_ascii_digit);
+        if !is_word(*byte) && !number {
+            break;
+        }
+        at += 1;
+    }
+    at
 }
 
 fn after_line(bytes: &[u8], from: usize) -> usize {
@@ -155,27 +257,28 @@ fn after_block(bytes: &[u8], from: usize) -> Option<usize> {
 pub(super) fn check(
     document: &ExecutableDocument,
     operation_name: Option<&str>,
-    max_fields: usize,
+    bounds: &Bounds,
 ) -> Result<Option<Shape>, Oversize> {
-    let mut measure = Measure { fragments: &document.fragments, known: HashMap::new(), max_fields };
+    let mut measure = Measure { fragments: &document.fragments, known: HashMap::new(), bounds };
     for name in document.fragments.keys() {
         measure.fragment(name, 0)?;
     }
-    let mut total = 0_usize;
-    let mut schema = false;
+    // Validation walks every operation of the document.
+    let mut total = Size::default();
     for (_, operation) in document.operations.iter() {
-        let size = measure.selections(&operation.node.selection_set.node, 0)?;
-        // Validation walks every operation of the document.
-        total = total.saturating_add(size.fields);
-        if total > max_fields {
-            return Err(Oversize::Fields);
-        }
-        schema |= size.schema;
+        let operation = &operation.node;
+        let size = measure.selections(&operation.selection_set.node, 0)?;
+        let on_variables = operation.variable_definitions.iter().map(|it| it.node.directives.len()).sum::<usize>();
+        let directives = size.directives.saturating_add(operation.directives.len() + on_variables);
+        bounds.hold(Bound::RootFields, size.here)?;
+        total = total.and(Size { directives, ..size });
+        measure.hold(&total)?;
     }
-    Ok(choose(&document.operations, operation_name).map(|operation| Shape {
+    let shape = choose(&document.operations, operation_name).map(|operation| Shape {
         ty: operation.ty,
-        introspects: schema,
-        only_introspects: schema && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
+        introspects: total.schema,
+        only_introspects: total.schema
+            && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
         roots: operation.selection_set.node.items.len(),
         plain: operation.selection_set.node.items.iter().all(|item| matches!(item.node, Selection::Field(_))),
         after: after(operation),
@@ -185,7 +288,26 @@ pub(super) fn check(
             .filter(|variable| variable.node.default_value().is_none())
             .map(|variable| variable.node.name.node.clone())
             .collect(),
-    }))
+    });
+    // The tools' own query for the schema is deep by nature; the library has another limit for it.
+    if !shape.as_ref().is_some_and(|shape| shape.only_introspects) {
+        bounds.hold(Bound::Depth, total.depth)?;
+    }
+    Ok(shape)
+}
+
+impl Bounds {
+    fn hold(&self, bound: Bound, found: usize) -> Result<(), Oversize> {
+        let most = match bound {
+            Bound::Depth => self.depth,
+            Bound::Fields => self.fields,
+            Bound::Aliases => self.aliases,
+            Bound::RootFields => self.root_fields,
+            Bound::Directives => self.directives,
+            Bound::Tokens => self.tokens,
+        };
+        if found > most { Err(Oversize::Over(bound, most)) } else { Ok(()) }
+    }
 }
 
 fn choose<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Option<&'a OperationDefinition> {
@@ -223,7 +345,7 @@ struct Measure<'a> {
     fragments: &'a HashMap<Name, Positioned<FragmentDefinition>>,
     /// What each fragment comes to; nothing while it is being measured.
     known: HashMap<&'a str, Option<Size>>,
-    max_fields: usize,
+    bounds: &'a Bounds,
 }
 
 impl<'a> Measure<'a> {
@@ -234,6 +356,8 @@ impl<'a> Measure<'a> {
         let Some(fragment) = self.fragments.get(name) else { return Ok(Size::default()) };
         self.known.insert(name.as_str(), None);
         let size = self.selections(&fragment.node.selection_set.node, depth + 1)?;
+        let directives = size.directives.saturating_add(fragment.node.directives.len());
+        let size = Size { directives, ..size };
         self.known.insert(name.as_str(), Some(size));
         Ok(size)
     }
@@ -254,25 +378,27 @@ impl<'a> Measure<'a> {
                     }
                     let list = matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes");
                     let lists = inner.lists + usize::from(list);
-                    Size { lists, schema: inner.schema || schema, ..inner.inside() }
+                    Size { lists, schema: inner.schema || schema, ..inner.below(&field.node) }
                 }
-                Selection::FragmentSpread(spread) => self.fragment(&spread.node.fragment_name.node, depth)?.inside(),
+                Selection::FragmentSpread(spread) => {
+                    self.fragment(&spread.node.fragment_name.node, depth)?.inside(spread.node.directives.len())
+                }
                 Selection::InlineFragment(inline) => {
-                    self.selections(&inline.node.selection_set.node, depth + 1)?.inside()
+                    self.selections(&inline.node.selection_set.node, depth + 1)?.inside(inline.node.directives.len())
                 }
             };
-            total.fields = total.fields.saturating_add(size.fields);
-            total.nesting = total.nesting.max(size.nesting);
-            total.lists = total.lists.max(size.lists);
-            total.schema |= size.schema;
+            total = total.and(size);
         }
-        if total.fields > self.max_fields {
-            return Err(Oversize::Fields);
-        }
-        if total.nesting > MAX_NESTING {
-            return Err(Oversize::Nesting);
-        }
+        self.hold(&total)?;
         Ok(total)
+    }
+
+    /// What must hold of every part, as it does of the whole.
+    fn hold(&self, size: &Size) -> Result<(), Oversize> {
+        self.bounds.hold(Bound::Aliases, size.aliases)?;
+        self.bounds.hold(Bound::Directives, size.directives)?;
+        self.bounds.hold(Bound::Fields, size.fields)?;
+        if size.nesting > MAX_NESTING { Err(Oversize::Nesting) } else { Ok(()) }
     }
 }
 
@@ -284,8 +410,11 @@ mod tests {
 
     use super::*;
 
+    const BOUNDS: Bounds =
+        Bounds { depth: 15, fields: 5000, aliases: 20, root_fields: 10, directives: 20, tokens: 100_000 };
+
     fn measure(query: &str) -> Result<Option<Shape>, Oversize> {
-        check(&parse_query(query).unwrap(), None, 5000)
+        check(&parse_query(query).unwrap(), None, &BOUNDS)
     }
 
     #[test]
@@ -295,7 +424,7 @@ mod tests {
             write!(bomb, " fragment f{level} on Query {{ {} }}", format!("...f{} ", level + 1).repeat(10)).unwrap();
         }
         bomb.push_str(" fragment f7 on Query { a }");
-        assert_eq!(measure(&bomb), Err(Oversize::Fields));
+        assert_eq!(measure(&bomb), Err(Oversize::Over(Bound::Fields, 5000)));
     }
 
     #[test]
@@ -315,10 +444,10 @@ mod tests {
         let nested = |open: &str, close: &str, times: usize| {
             format!("{{ a(b: {}1{}) }}", open.repeat(times), close.repeat(times))
         };
-        assert_eq!(check_text(&nested("[", "]", MAX_BRACKETS - 2)), Ok(()));
+        assert_eq!(check_text(&nested("[", "]", MAX_BRACKETS - 2), 100_000), Ok(()));
         assert!(parse_query(nested("[", "]", MAX_BRACKETS - 2)).is_ok());
-        assert_eq!(check_text(&nested("[", "]", MAX_BRACKETS - 1)), Err(Oversize::Nesting));
-        assert_eq!(check_text(&nested("{c: ", "}", MAX_BRACKETS)), Err(Oversize::Nesting));
+        assert_eq!(check_text(&nested("[", "]", MAX_BRACKETS - 1), 100_000), Err(Oversize::Nesting));
+        assert_eq!(check_text(&nested("{c: ", "}", MAX_BRACKETS), 100_000), Err(Oversize::Nesting));
         let many = "[".repeat(MAX_BRACKETS + 1);
         for hidden in [
             format!("{{ a(b: \"{many}\") }}"),
@@ -328,7 +457,7 @@ mod tests {
             format!("{{ a(b: \"\"\"\\\\\"\"\" {many}\"\"\") }}"),
             "{ a } ".repeat(MAX_BRACKETS + 1),
         ] {
-            assert_eq!(check_text(&hidden), Ok(()), "{hidden}");
+            assert_eq!(check_text(&hidden, 100_000), Ok(()), "{hidden}");
         }
         for shown in [
             format!("{{ a(b: \"x\\\\\", c: {many}) }}"),
@@ -338,10 +467,10 @@ mod tests {
             format!("{{ a # x\n {many}"),
             format!("{{ a(b: \"x\n {many}"),
         ] {
-            assert_eq!(check_text(&shown), Err(Oversize::Nesting), "{shown}");
+            assert_eq!(check_text(&shown, 100_000), Err(Oversize::Nesting), "{shown}");
         }
-        assert_eq!(check_text("\""), Ok(()));
-        assert_eq!(check_text("\"\\"), Ok(()));
+        assert_eq!(check_text("\"", 100_000), Ok(()));
+        assert_eq!(check_text("\"\\", 100_000), Ok(()));
     }
 
     #[test]
@@ -361,5 +490,54 @@ mod tests {
         assert_eq!(measure(&deep), Err(Oversize::Introspection));
         let own = format!("{{ a {{ {} name {} }} }}", "fields { type { ".repeat(5), "} }".repeat(5));
         assert!(measure(&own).is_ok());
+    }
+
+    #[test]
+    fn tokens_are_counted_as_the_language_has_them() {
+        for (document, tokens) in [
+            ("", 0),
+            (" \t\r\n, # a b c\n", 0),
+            ("{ a }", 3),
+            ("query Q($x: [Int!]! = [1, -2.5, 3.0e+10]) @d { a: b(c: $x) ...F }", 33),
+            ("{a...b...c}", 7),
+            (r#"{ a(b: "c d \" e", f: """g "h" i""") }"#, 11),
+            ("{ a(b: {c: true | & }) }", 14),
+        ] {
+            assert_eq!(check_text(document, tokens), Ok(()), "{document}");
+            if tokens > 0 {
+                let over = Err(Oversize::Over(Bound::Tokens, tokens - 1));
+                assert_eq!(check_text(document, tokens - 1), over, "{document}");
+            }
+        }
+    }
+
+    #[test]
+    fn aliases_root_fields_directives_and_depth_are_counted_with_fragments_written_out() {
+        let over = |bound, most| Err(Oversize::Over(bound, most));
+        let many =
+            |text: &str, times: usize| (0..times).map(|at| text.replace('#', &at.to_string())).collect::<String>();
+        assert!(measure(&format!("{{ x {{ {} }} }}", many("a#: b ", 20))).is_ok());
+        assert_eq!(measure(&format!("{{ x {{ {} }} }}", many("a#: b ", 21))), over(Bound::Aliases, 20));
+        let thrice =
+            format!("{{ a {{ ...f }} b {{ ...f }} c {{ ...f }} }} fragment f on A {{ {} }}", many("a#: b ", 7));
+        assert_eq!(measure(&thrice), over(Bound::Aliases, 20));
+        assert!(measure(&format!("{{ {} }}", "a ".repeat(10))).is_ok());
+        assert_eq!(measure(&format!("{{ {} }}", "a ".repeat(11))), over(Bound::RootFields, 10));
+        let roots = format!("{{ ...f ... {{ ...f }} ...f }} fragment f on Query {{ {} }}", "a ".repeat(4));
+        assert_eq!(measure(&roots), over(Bound::RootFields, 10));
+        assert!(measure(&format!("{{ a {} }}", "@d ".repeat(20))).is_ok());
+        for directives in [
+            format!("{{ a {} }}", "@d ".repeat(21)),
+            format!("query {} {{ a }}", "@d ".repeat(21)),
+            format!("query($x: Int {}) {{ a(b: $x) }}", "@d ".repeat(21)),
+            format!("{{ ...f {} }} fragment f on Query {{ a }}", "@d ".repeat(21)),
+            format!("{{ ...f ...f ...f }} fragment f on Query {} {{ a }}", "@d ".repeat(7)),
+            format!("{{ ... {} {{ a }} }}", "@d ".repeat(21)),
+        ] {
+            assert_eq!(measure(&directives), over(Bound::Directives, 20), "{directives}");
+        }
+        let deep = |levels: usize| format!("{{ {} b {} }}", "a { ... { ".repeat(levels - 1), "} } ".repeat(levels - 1));
+        assert!(measure(&deep(15)).is_ok());
+        assert_eq!(measure(&deep(16)), over(Bound::Depth, 15));
     }
 }

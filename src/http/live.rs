@@ -250,7 +250,7 @@ impl Channel {
     ) -> Result<Self, Over> {
         let id = RequestId::new();
         let params = Arc::new(params);
-        let ready = operation::ready(app, viewer, &params, id).map_err(|response| refused(*response, id))?;
+        let ready = operation::ready_again(app, viewer, &params, id).map_err(|response| refused(*response, id))?;
         let course = Arc::new(Course::new(Start::Now, None));
         let (results, _) = broadcast::channel(BEHIND);
         let (sender, state) = watch::channel(State::Starting);
@@ -478,7 +478,7 @@ impl<E: Executor> Subscriber<'_, E> {
                 }
             }
         };
-        let ready = match operation::ready(self.app, &self.channel.viewer, &self.channel.params, self.id) {
+        let ready = match operation::ready_again(self.app, &self.channel.viewer, &self.channel.params, self.id) {
             Ok(ready) => ready,
             Err(response) => return refused(*response, self.id),
         };

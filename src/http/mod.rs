@@ -6,9 +6,12 @@
 
 mod answer;
 pub mod auth;
+mod browser;
+mod documents;
 mod graphql;
 mod guard;
 mod health;
+mod limit;
 mod live;
 mod negotiate;
 mod nulls;
@@ -26,15 +29,19 @@ use std::time::Duration;
 use async_graphql::{Executor, Request};
 use async_trait::async_trait;
 use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use futures_util::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::auth::{AuthError, Authenticator, Identity, NewToken, mint};
+pub use self::documents::Documents;
+pub use self::limit::Rates;
 pub use self::live::Live;
 pub use self::nulls::Nulls;
-pub use self::server::{Sockets, serve};
+pub use self::server::{Connections, Sockets, serve};
 use crate::config::Config;
 use crate::domain::actor::Member;
 use crate::domain::clock::Clock;
@@ -71,6 +78,10 @@ pub struct App<E> {
     pub nulls: Option<Arc<Nulls>>,
     /// Shares executions of subscriptions. Without it each subscriber has its own.
     pub live: Option<Arc<Live>>,
+    /// Finds documents that are known by their hash.
+    pub documents: Documents,
+    /// How often each may call.
+    pub rates: Rates,
     /// Verifies tokens.
     pub auth: Arc<Authenticator>,
     /// Makes members of identities.
@@ -130,16 +141,25 @@ impl<E> fmt::Debug for App<E> {
 /// The routes: `/graphql`, `/graphql/stream`, `/graphql/ws`, `/livez`, `/readyz`, and the playground at `/`.
 pub fn router<E: Executor>(app: App<E>) -> Router {
     let app = Arc::new(app);
+    let shared = browser::cors(&app.config.http.allowed_origins);
     let mut router = Router::new()
-        .route("/graphql", any(graphql::handle::<E>))
-        .route("/graphql/stream", any(sse::handle::<E>))
+        .route("/graphql", any(graphql::handle::<E>).layer(shared.clone()))
+        .route("/graphql/stream", any(sse::handle::<E>).layer(shared))
         .route("/graphql/ws", get(websocket::upgrade::<E>))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready::<E>));
     if app.config.http.playground {
         router = router.route("/", get(playground::page));
     }
-    router.layer(CatchPanicLayer::custom(panicked)).with_state(app)
+    router
+        .fallback(nothing_here)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(map_response(browser::protect))
+        .with_state(app)
+}
+
+async fn nothing_here() -> (StatusCode, &'static str) {
+    (StatusCode::NOT_FOUND, "There is nothing here. The API is at /graphql.\n")
 }
 
 /// The last net: a handler that panics, which would otherwise drop the connection.

@@ -74,6 +74,8 @@ pub(super) struct Plan {
     pub(super) nulls: Option<Arc<Nulls>>,
     pub(super) query: String,
     pub(super) operation_name: Option<String>,
+    /// What an operation may cost, for the error of one that costs more.
+    pub(super) max_complexity: usize,
 }
 
 impl Plan {
@@ -230,7 +232,7 @@ mod tests {
 
     fn settled(query: &str, data: serde_json::Value, paths: &[serde_json::Value]) -> serde_json::Value {
         let nulls = Some(Arc::new(Nulls::from_sdl(SDL).unwrap()));
-        let plan = Plan { nulls, query: query.to_owned(), operation_name: None };
+        let plan = Plan { nulls, query: query.to_owned(), operation_name: None, max_complexity: 0 };
         let errors: Vec<_> = paths
             .iter()
             .map(|path| ServerError::new("no", None).with_path(serde_json::from_value(path.clone()).unwrap()))

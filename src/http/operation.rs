@@ -1,6 +1,7 @@
 //! One operation, the same over HTTP and over a websocket: its parameters, its checks before the library's, and its
 //! execution under a time limit, with panics caught.
 
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use futures_util::stream::BoxStream;
 use serde_json::{Map, Value};
 
 use super::answer::{self, RequestId};
-use super::guard::{self, Shape};
+use super::guard::{self, Bounds, Shape};
 use super::nulls::Plan;
 use super::{App, Viewer, internal};
 use crate::error::{ErrorCode, Fault};
@@ -21,7 +22,12 @@ use crate::feed::Course;
 /// The parameters of an operation, by the GraphQL-over-HTTP specification; others are ignored.
 #[derive(Clone, Debug)]
 pub(super) struct Params {
+    /// The document's text.
     pub(super) query: String,
+    /// Whether the request names its document instead: then the text is there once `Documents::resolve` has found it.
+    pub(super) named: bool,
+    /// The id of a trusted document.
+    pub(super) document_id: Option<String>,
     pub(super) operation_name: Option<String>,
     pub(super) variables: Map<String, Value>,
     pub(super) extensions: Map<String, Value>,
@@ -35,16 +41,14 @@ impl Params {
             Value::Array(_) => return Err("Several operations in one request are not accepted.".to_owned()),
             _ => return Err("The request must be a JSON object.".to_owned()),
         };
-        let query = match object.remove("query") {
-            Some(Value::String(query)) => query,
-            None | Some(Value::Null) => return Err("The parameter `query` is missing.".to_owned()),
-            Some(_) => return Err("The parameter `query` must be a string.".to_owned()),
+        let mut text = |name: &str| match object.remove(name) {
+            Some(Value::String(text)) => Ok(Some(text)),
+            None | Some(Value::Null) => Ok(None),
+            Some(_) => Err(format!("The parameter `{name}` must be a string.")),
         };
-        let operation_name = match object.remove("operationName") {
-            Some(Value::String(name)) if !name.is_empty() => Some(name),
-            None | Some(Value::Null | Value::String(_)) => None,
-            Some(_) => return Err("The parameter `operationName` must be a string.".to_owned()),
-        };
+        let query = text("query")?;
+        let operation_name = text("operationName")?.filter(|name| !name.is_empty());
+        let document_id = text("documentId")?;
         let mut map = |name: &str| match object.remove(name) {
             Some(Value::Object(map)) => Ok(map),
             None | Some(Value::Null) => Ok(Map::new()),
@@ -52,7 +56,11 @@ impl Params {
         };
         let variables = map("variables")?;
         let extensions = map("extensions")?;
-        Ok(Self { query, operation_name, variables, extensions })
+        if query.is_none() && document_id.is_none() && !extensions.contains_key("persistedQuery") {
+            return Err("The parameter `query` is missing.".to_owned());
+        }
+        let named = query.is_none();
+        Ok(Self { query: query.unwrap_or_default(), named, document_id, operation_name, variables, extensions })
     }
 }
 
@@ -66,23 +74,42 @@ pub(super) struct Ready<E> {
     pub(super) plan: Plan,
 }
 
-/// Parses the document and checks its size. The error is a request error: nothing was executed.
+/// Finds and parses the document and checks its size. The error is a request error: nothing was executed.
 pub(super) fn ready<E: Executor>(
+    app: &App<E>,
+    viewer: &Viewer,
+    params: &mut Params,
+    id: RequestId,
+) -> Result<Ready<E>, Box<Response>> {
+    let memo = app.documents.resolve(params).map_err(|fault| refused(&fault, id))?;
+    let ready = ready_again(app, viewer, params, id)?;
+    app.documents.remember(&memo, viewer.member().is_some(), &params.query);
+    Ok(ready)
+}
+
+fn refused(fault: &Fault, id: RequestId) -> Box<Response> {
+    Box::new(Response::from_errors(vec![answer::server_error(fault, id)]))
+}
+
+/// The same for parameters whose document was found before.
+pub(super) fn ready_again<E: Executor>(
     app: &App<E>,
     viewer: &Viewer,
     params: &Params,
     id: RequestId,
 ) -> Result<Ready<E>, Box<Response>> {
-    let refuse = |fault: &Fault| Box::new(Response::from_errors(vec![answer::server_error(fault, id)]));
-    let max_fields = app.config.limits.max_fields;
-    guard::check_text(&params.query).map_err(|oversize| refuse(&answer::oversize_fault(&oversize, max_fields)))?;
+    let refuse = |fault: &Fault| refused(fault, id);
+    let limits = &app.config.limits;
+    let bounds = Bounds::from(limits);
+    let oversize = |oversize| refuse(&answer::oversize_fault(&oversize));
+    guard::check_text(&params.query, bounds.tokens).map_err(oversize)?;
+    check_variables(&params.variables, limits.max_variables_bytes).map_err(|fault| refuse(&fault))?;
     let mut request = Request::new(params.query.clone());
     let document = match request.parsed_query() {
         Ok(document) => document,
         Err(error) => return Err(Box::new(Response::from_errors(vec![error]))),
     };
-    let shape = guard::check(document, params.operation_name.as_deref(), max_fields)
-        .map_err(|oversize| refuse(&answer::oversize_fault(&oversize, max_fields)))?;
+    let shape = guard::check(document, params.operation_name.as_deref(), &bounds).map_err(oversize)?;
     let mut executor = &app.schema;
     if let Some(shape) = &shape {
         if shape.introspects && !app.config.http.introspection {
@@ -106,8 +133,12 @@ pub(super) fn ready<E: Executor>(
             request = request.only_introspection();
         }
     }
-    let plan =
-        Plan { nulls: app.nulls.clone(), query: request.query.clone(), operation_name: params.operation_name.clone() };
+    let plan = Plan {
+        nulls: app.nulls.clone(),
+        query: request.query.clone(),
+        operation_name: params.operation_name.clone(),
+        max_complexity: limits.max_complexity,
+    };
     request.operation_name.clone_from(&params.operation_name);
     request.variables = Variables::from_json(Value::Object(params.variables.clone()));
     request.extensions = async_graphql::Extensions(
@@ -119,6 +150,29 @@ pub(super) fn ready<E: Executor>(
     );
     let request = (app.prepare)(viewer, request);
     Ok(Ready { executor: executor.clone(), request, shape, plan })
+}
+
+/// Refuses variables that are too large.
+fn check_variables(variables: &Map<String, Value>, max: usize) -> Result<(), Fault> {
+    /// Counts what is written to it, up to a limit.
+    struct Room(usize);
+
+    impl io::Write for Room {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    if variables.is_empty() || serde_json::to_writer(Room(max), variables).is_ok() {
+        return Ok(());
+    }
+    let message = format!("The variables are larger than {max} bytes of JSON.");
+    Err(Fault::new(ErrorCode::QueryTooComplex, message).limit("limits.max_variables_bytes", max))
 }
 
 /// Why an execution came to nothing.

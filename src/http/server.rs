@@ -3,21 +3,32 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use ipnet::IpNet;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_io_timeout::TimeoutWriter;
+use tower::ServiceExt;
 
+use super::limit::{Network, is_proxy};
+use crate::config::Config;
 use crate::domain::id::MemberId;
 
-/// How long a client may take to send a request's headers, and how long an unused connection is kept.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most bytes of a request's headers; hyper answers 431 to more.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How long a client that is turned away may take to hear so.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the end waits for requests, and again for what they leave behind.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long to wait after a failed accept, such as for want of file handles.
@@ -128,6 +139,120 @@ impl Default for Sockets {
     }
 }
 
+/// The connections of a server: how many there may be, in all and of one address, and how long each may stall.
+#[derive(Clone, Debug)]
+pub struct Connections(Arc<Lines>);
+
+#[derive(Debug)]
+struct Lines {
+    most: usize,
+    most_of_address: usize,
+    header_timeout: Duration,
+    write_timeout: Duration,
+    trusted_proxies: Vec<IpNet>,
+    open: Mutex<Lined>,
+}
+
+#[derive(Debug, Default)]
+struct Lined {
+    all: usize,
+    of: HashMap<Network, usize>,
+}
+
+/// Why a connection is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Full {
+    /// There are as many as the server takes.
+    All,
+    /// There are as many of its address as one may have.
+    Address,
+}
+
+impl Full {
+    /// The answer to a request that is not even read.
+    const fn answer(self) -> &'static [u8] {
+        match self {
+            Self::All => {
+                b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nConnection: close\r\n\
+                  Content-Type: text/plain\r\nContent-Length: 31\r\n\r\nToo many connections are open.\n"
+            }
+            Self::Address => {
+                b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 1\r\nConnection: close\r\n\
+                  Content-Type: text/plain\r\nContent-Length: 47\r\n\r\nToo many connections of this address are open.\n"
+            }
+        }
+    }
+}
+
+impl Connections {
+    /// None yet; as many as configured.
+    pub fn new(config: &Config) -> Self {
+        Self(Arc::new(Lines {
+            most: config.limits.max_connections,
+            most_of_address: config.limits.max_connections_per_address,
+            header_timeout: config.limits.header_timeout,
+            write_timeout: config.limits.write_timeout,
+            trusted_proxies: config.http.trusted_proxies.clone(),
+            open: Mutex::default(),
+        }))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Lined> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A place for a connection from there.
+    fn enter(&self, address: IpAddr) -> Result<Line, Full> {
+        // Behind a proxy stand many callers.
+        let network = (!is_proxy(address, &self.0.trusted_proxies)).then(|| Network::from(address));
+        let mut open = self.open();
+        if open.all >= self.0.most {
+            return Err(Full::All);
+        }
+        if let Some(network) = network {
+            let taken = open.of.entry(network).or_default();
+            // An entry that is new has room.
+            if *taken >= self.0.most_of_address {
+                return Err(Full::Address);
+            }
+            *taken += 1;
+        }
+        open.all += 1;
+        Ok(Line { connections: self.clone(), network })
+    }
+}
+
+/// Where a request comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Peer {
+    /// The other end of the connection, which may be a proxy.
+    pub(super) address: SocketAddr,
+    /// The connection's place; what outlives the HTTP connection keeps it.
+    _line: Arc<Line>,
+}
+
+/// A connection's place; given back when it is dropped.
+#[derive(Debug)]
+pub(super) struct Line {
+    connections: Connections,
+    network: Option<Network>,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        let mut open = self.connections.open();
+        open.all -= 1;
+        if let Some(network) = self.network
+            && let Some(taken) = open.of.get_mut(&network)
+        {
+            *taken -= 1;
+            if *taken == 0 {
+                open.of.remove(&network);
+            }
+        }
+    }
+}
+
 /// Serves until `shutdown` comes. Then it lets requests finish, for 10 seconds at most, brings what has happened to the
 /// subscribers and closes websockets with 1001, for 10 seconds at most.
 ///
@@ -136,6 +261,7 @@ impl Default for Sockets {
 pub async fn serve(
     listener: TcpListener,
     router: Router,
+    connections: Connections,
     sockets: Sockets,
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
@@ -145,9 +271,15 @@ pub async fn serve(
         tokio::select! {
             () = &mut shutdown => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    tokio::spawn(connection(stream, router.clone(), ending.subscribe()));
-                }
+                Ok((stream, peer)) => match connections.enter(peer.ip()) {
+                    Ok(line) => {
+                        tokio::spawn(connection(stream, peer, router.clone(), line, ending.subscribe()));
+                    }
+                    Err(full) => {
+                        tracing::debug!(?full, "a connection is turned away");
+                        tokio::spawn(turn_away(stream, full));
+                    }
+                },
                 Err(fault) => {
                     tracing::warn!(%fault, "a connection can't be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -169,12 +301,28 @@ pub async fn serve(
     Ok(())
 }
 
-async fn connection(stream: TcpStream, router: Router, mut ending: watch::Receiver<()>) {
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    router: Router,
+    line: Line,
+    mut ending: watch::Receiver<()>,
+) {
     // An answer is written at once; waiting for more to send with it only delays it.
     let _ = stream.set_nodelay(true);
+    let Lines { header_timeout, write_timeout, .. } = *line.connections.0;
+    // A client that takes nothing holds what is written for it; reading has limits of its own, by what is read.
+    let mut stream = TimeoutWriter::new(stream);
+    stream.set_timeout(Some(write_timeout));
+    let peer = Peer { address, _line: Arc::new(line) };
+    let service = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        request
+    });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)).with_upgrades();
+    builder.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_header_size(MAX_HEADER_BYTES);
+    let connection =
+        builder.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service)).with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -186,5 +334,51 @@ async fn connection(stream: TcpStream, router: Router, mut ending: watch::Receiv
     if let Err(fault) = result {
         // A client that goes away or sends nonsense is no news.
         tracing::debug!(%fault, "a connection ended");
+    }
+}
+
+/// Tells a client that there is no room for it, whatever it wants.
+async fn turn_away(mut stream: TcpStream, full: Full) {
+    let told = async {
+        stream.write_all(full.answer()).await?;
+        stream.shutdown().await?;
+        // What it has sent is read and left: a connection that is closed with data unread takes the answer with it.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(FAREWELL, told).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    #[test]
+    fn connections_are_counted_in_all_and_by_address_and_places_are_given_back() {
+        let mut config = load(None, []).unwrap();
+        (config.limits.max_connections, config.limits.max_connections_per_address) = (5, 2);
+        config.http.trusted_proxies = vec!["10.0.0.1".parse::<IpAddr>().unwrap().into()];
+        let connections = Connections::new(&config);
+        let enter = |address: &str| connections.enter(address.parse().unwrap());
+        let first = enter("192.0.2.1").unwrap();
+        let second = enter("::ffff:192.0.2.1").unwrap();
+        assert_eq!(enter("192.0.2.1").unwrap_err(), Full::Address);
+        let proxied: Vec<_> = (0..3).map(|_| enter("10.0.0.1").unwrap()).collect();
+        assert_eq!(enter("192.0.2.2").unwrap_err(), Full::All);
+        drop(first);
+        let third = enter("192.0.2.1").unwrap();
+        drop((second, third, proxied));
+        let open = connections.open();
+        assert_eq!((open.all, open.of.len()), (0, 0));
+    }
+
+    #[test]
+    fn the_answers_of_a_full_server_are_as_long_as_they_say() {
+        for full in [Full::All, Full::Address] {
+            let answer = std::str::from_utf8(full.answer()).unwrap();
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("\r\nContent-Length: {}", body.len())), "{answer}");
+            assert!(head.lines().skip(1).all(|line| !line.starts_with(' ')), "{answer}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! ends without `complete` was cut off: the client starts again after its last cursor.
 
 use std::convert::Infallible;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,6 +98,7 @@ async fn begin<E: Executor>(
     }
     let (parts, body) = request.into_parts();
     let get = graphql::is_get(&parts)?;
+    app.rates.of_address(&parts)?;
     let refuse = |refusal| Early::from(answer::refusal_faults(refusal, id));
     let (viewer, expires_at) = match super::auth::bearer(&parts.headers).map_err(Refusal::Token).map_err(refuse)? {
         None => (Viewer::Anonymous, None),
@@ -108,6 +110,7 @@ async fn begin<E: Executor>(
     let seat = match viewer.member() {
         None => None,
         Some(member) => {
+            app.rates.of_member(member.id, NonZeroU32::MIN)?;
             let max = app.config.limits.ws_max_sockets;
             let fault = || {
                 let message = format!("A member may have {max} websockets and event streams open at a time.");
@@ -117,9 +120,9 @@ async fn begin<E: Executor>(
         }
     };
     graphql::check_type(&parts, get)?;
-    let params = graphql::params(app, &parts, body, get).await?;
+    let mut params = graphql::params(app, &parts, body, get).await?;
     let viewer = Arc::new(viewer);
-    let operation = match operation::ready(app, &viewer, &params, id) {
+    let operation = match operation::ready(app, &viewer, &mut params, id) {
         Err(response) => Err(live::refused(*response, id)),
         Ok(ready) if get && ready.is(OperationType::Mutation) => return Err(Early::mutation_over_get()),
         Ok(ready) => Ok((params, ready)),

@@ -11,13 +11,17 @@ mod writer;
 use std::sync::Arc;
 
 use async_graphql::Executor;
-use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Utf8Bytes, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::answer::RequestId;
+use super::graphql::Early;
+use super::negotiate::Media;
+use super::server::Peer;
+use super::{App, browser};
 
 /// The protocol's name in `Sec-WebSocket-Protocol`. The older `graphql-ws` is another one and is not spoken here.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -53,10 +57,17 @@ impl Close {
 }
 
 /// Takes a connection over as a websocket.
-pub(super) async fn upgrade<E: Executor>(
-    State(app): State<Arc<App<E>>>,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response {
+pub(super) async fn upgrade<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    if let Err(fault) = app.rates.of_address(&parts) {
+        return Early::from(fault).answer(Media::Json, RequestId::new());
+    }
+    if !browser::may_connect(&parts.headers, &app.config.http.allowed_origins) {
+        return (StatusCode::FORBIDDEN, "Pages of this origin may not connect: see http.allowed_origins.\n")
+            .into_response();
+    }
+    let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =
+        WebSocketUpgrade::from_request_parts(&mut parts, &()).await;
     let upgrade = match upgrade {
         Ok(upgrade) => upgrade.protocols([PROTOCOL]),
         Err(rejection) => return rejection.into_response(),
@@ -64,13 +75,19 @@ pub(super) async fn upgrade<E: Executor>(
     if app.sockets.closing() {
         return (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n").into_response();
     }
-    let limits = app.config.limits;
+    let limits = &app.config.limits;
+    let (max_message, max_frame) = (limits.ws_max_message_bytes, limits.ws_max_message_bytes);
     let spoken = upgrade.selected_protocol().is_some();
     let ending = app.sockets.enter();
+    let peer = parts.extensions.remove::<Peer>();
     upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
-        .max_message_size(limits.ws_max_message_bytes)
-        .max_frame_size(limits.ws_max_message_bytes)
-        .on_upgrade(move |socket| session::run(app, socket, spoken, ending))
+        .max_message_size(max_message)
+        .max_frame_size(max_frame)
+        .on_upgrade(async move |socket| {
+            session::run(app, socket, spoken, ending).await;
+            // The connection counts until now.
+            drop(peer);
+        })
 }

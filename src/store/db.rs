@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use cosell_migration::{Migrator, MigratorTrait};
@@ -13,7 +13,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
 
 /// How many connections are kept.
 #[derive(Clone, Copy, Debug)]
@@ -24,11 +24,14 @@ pub struct PoolSize {
     pub at_least: u32,
     /// How long a call waits for one.
     pub wait: Duration,
+    /// How long the database works for one call before it gives up; nothing: as long as it takes. On PostgreSQL it is
+    /// the time of a statement, on SQLite that from the moment a connection is had.
+    pub work: Option<Duration>,
 }
 
 impl Default for PoolSize {
     fn default() -> Self {
-        Self { connections: 16, at_least: 1, wait: Duration::from_secs(10) }
+        Self { connections: 16, at_least: 1, wait: Duration::from_secs(10), work: None }
     }
 }
 
@@ -147,12 +150,34 @@ async fn open(
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(10))
         });
+    if let Some(work) = size.work {
+        options.statement_timeout(work);
+        options.map_sqlx_sqlite_pool_opts(move |pool| {
+            pool.after_connect(move |connection, _| Box::pin(give_up_after(connection, work)))
+        });
+        options.map_sqlx_sqlite_before_acquire(move |connection, _| {
+            Box::pin(async move {
+                give_up_after(connection, work).await?;
+                Ok(true)
+            })
+        });
+    }
     let mut connection = Database::connect(options).await?;
     let statements = statements.clone();
     connection.set_metric_callback(move |_| {
         statements.fetch_add(1, Ordering::Relaxed);
     });
     Ok(connection)
+}
+
+/// How often SQLite looks whether it is to give up, in instructions of its virtual machine: thousands of times a second.
+const LOOK: i32 = 10_000;
+
+/// Has SQLite give up what runs on a connection after this time from now.
+async fn give_up_after(connection: &mut SqliteConnection, work: Duration) -> Result<(), sqlx::Error> {
+    let until = Instant::now() + work;
+    connection.lock_handle().await?.set_progress_handler(LOOK, move || Instant::now() < until);
+    Ok(())
 }
 
 fn sqlx_error(error: &DbErr) -> Option<&sqlx::Error> {
@@ -181,6 +206,12 @@ fn is_retryable_code(code: &str) -> bool {
         Ok(code) if code < 40_000 => matches!(code & 0xff, 5 | 6),
         _ => matches!(code, "40001" | "40P01" | "55P03"),
     }
+}
+
+/// Whether the database gave up because it took too long: an interrupted statement of SQLite (9), or a cancelled one of
+/// PostgreSQL (57014).
+pub fn is_given_up(error: &DbErr) -> bool {
+    sqlx_code(error).is_some_and(|code| matches!(code.as_str(), "9" | "57014"))
 }
 
 /// Whether the database could not be reached at all.

@@ -37,6 +37,13 @@ impl From<sea_orm::DbErr> for Error {
                 "The server can't reach its database now. The same call may work in a moment.",
             );
         }
+        if db::is_given_up(&error) {
+            tracing::warn!("a statement took too long and was stopped");
+            return Self::new(
+                crate::error::ErrorCode::Unavailable,
+                "The database took too long and was stopped. Ask for less at a time, or try again later.",
+            );
+        }
         Self::internal(error)
     }
 }

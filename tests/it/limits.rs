@@ -1,16 +1,98 @@
 //! What costs too much is refused before it costs anything.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use cosell::store::db::{Db, PoolSize, is_given_up};
 use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
+use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
+use tokio::time::timeout;
 
 use crate::on_both_databases;
-use crate::support::http::Answer;
+use crate::support::database::{Database, Kind};
+use crate::support::http::{Answer, Client};
 use crate::support::rows::Rows;
 use crate::support::world::World;
 
+/// What a test waits for comes within this.
+const BOUND: Duration = Duration::from_secs(20);
+
 on_both_databases! {
+    async fn a_statement_that_takes_too_long_is_stopped_in_the_database(database: Database) {
+        let endless = match database.kind {
+            Kind::Sqlite => "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) SELECT count(*) FROM t",
+            Kind::Postgres => "SELECT count(*) FROM pg_sleep(3600)",
+        };
+        let size = PoolSize { connections: 1, work: Some(Duration::from_millis(200)), ..PoolSize::default() };
+        let db = Db::connect(&database.url, size).await.unwrap();
+        for _ in 0..3 {
+            // One connection: if the statement ran on, the next one would wait for it.
+            let stopped = timeout(BOUND, db.read().execute_unprepared(endless)).await.expect("it is stopped");
+            let error = stopped.unwrap_err();
+            assert!(is_given_up(&error), "{error}");
+            db.read().execute_unprepared("SELECT 1").await.expect("the connection is well");
+        }
+        // In a transaction as well, which is rolled back.
+        db.begin().await.unwrap().execute_unprepared("CREATE TABLE kept (x INT)").await.unwrap();
+        let transaction = db.begin().await.unwrap();
+        let stopped = timeout(BOUND, transaction.execute_unprepared(endless)).await.expect("it is stopped");
+        assert!(is_given_up(&stopped.unwrap_err()));
+        drop(transaction);
+        assert!(db.read().execute_unprepared("SELECT * FROM kept").await.is_err());
+        db.close().await;
+    }
+
+    async fn a_request_that_takes_too_long_is_answered_and_leaves_nothing_running(world: World) {
+        if world.database.kind == Kind::Sqlite {
+            // A reader of SQLite waits for nobody: the test above stops one that works too long.
+            return;
+        }
+        let server = world.another_server_with(&[("COSELL_REQUEST_TIMEOUT", Some("500ms"))]).await;
+        let caller = world.as_("acme", "SALES");
+        let input = json!({ "title": "A", "customer": { "company": "B" } });
+        caller.mutate("createLead", input.clone(), "lead { id }").await.ok();
+        let caller = Client::new(server.addr, Some(&caller.token));
+        let mut other = PgConnection::connect(&world.database.url).await.unwrap();
+        let mut held = other.begin().await.unwrap();
+        held.execute("LOCK TABLE lead IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        let leads = "{ leads(first: 10) { edges { node { id title } } } }";
+        let late = timeout(BOUND, caller.query(leads, json!({}))).await.expect("it is answered");
+        assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
+        let late = timeout(BOUND, caller.mutate("createLead", input, "lead { id }")).await.expect("it is answered");
+        assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
+        let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid \
+                       WHERE relname = 'lead' AND relnamespace = current_schema()::regnamespace AND NOT granted";
+        timeout(BOUND, async {
+            while held.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {}
+        })
+        .await
+        .expect("nothing runs on in the database");
+        held.rollback().await.unwrap();
+        let leads = caller.query(leads, json!({})).await.ok();
+        let edges = leads.at("/leads/edges").as_array().map(Vec::len);
+        assert_eq!(edges, Some(1), "what was late is not done afterwards");
+        server.shutdown().await;
+    }
+
+    async fn where_the_schema_is_no_secret_errors_suggest_its_names_and_elsewhere_not(world: World) {
+        let caller = world.as_("acme", "SALES");
+        let misspelt = "{ leeds { edges { cursor } } }";
+        assert!(caller.query(misspelt, json!({})).await.text.contains("Did you mean"));
+        let server = world.another_server_with(&[("COSELL_INTROSPECTION", Some("off"))]).await;
+        let caller = Client::new(server.addr, Some(&caller.token));
+        let refused = caller.query(misspelt, json!({})).await;
+        assert_eq!(refused.code(), "INVALID_INPUT");
+        assert!(!refused.text.contains("Did you mean"), "{}", refused.text);
+        for introspection in ["{ __schema { types { name } } }", "{ __type(name: \"Lead\") { name } }",
+            "{ viewer { id } a: __schema { types { name } } }", "{ ...a } fragment a on Query { __schema { types { name } } }"] {
+            let refused = caller.query(introspection, json!({})).await;
+            assert_eq!(refused.code(), "INVALID_INPUT", "{introspection}");
+            assert!(!refused.text.contains("__Schema") && !refused.text.contains("LeadConnection"), "{}", refused.text);
+        }
+        server.shutdown().await;
+    }
     async fn an_operation_that_costs_too_much_is_refused(world: World) {
         let caller = world.as_("acme", "SALES");
         caller.id().await;

@@ -1,5 +1,8 @@
 //! The router over a real listener, with a schema made for the tests.
 
+mod limits;
 mod over_http;
 mod over_websocket;
+mod pages;
 mod toy;
+mod trusted;

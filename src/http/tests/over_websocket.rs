@@ -13,11 +13,11 @@ use super::toy::{Server, manual_clock};
 use crate::clock::SystemClock;
 use crate::config::Config;
 
-struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Client(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 /// What a client hears.
 #[derive(Debug, PartialEq)]
-enum Heard {
+pub(super) enum Heard {
     Message(Value),
     Closed(u16, String),
     Ended,
@@ -33,12 +33,12 @@ impl Client {
     }
 
     /// Connected and not initialised.
-    async fn new(server: &Server) -> Self {
+    pub(super) async fn new(server: &Server) -> Self {
         Self::connect(server, Some("graphql-transport-ws")).await
     }
 
     /// Initialised with a token of `acme`.
-    async fn ready(server: &Server) -> Self {
+    pub(super) async fn ready(server: &Server) -> Self {
         let mut client = Self::new(server).await;
         client.init(&format!("Bearer {}", server.token("acme", &SystemClock))).await;
         client
@@ -49,15 +49,15 @@ impl Client {
         assert_eq!(self.hear().await, Heard::Message(json!({"type": "connection_ack"})));
     }
 
-    async fn say(&mut self, message: impl ToString) {
+    pub(super) async fn say(&mut self, message: impl ToString) {
         self.0.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    async fn subscribe(&mut self, id: &str, query: &str) {
+    pub(super) async fn subscribe(&mut self, id: &str, query: &str) {
         self.say(json!({"type": "subscribe", "id": id, "payload": {"query": query}})).await;
     }
 
-    async fn hear(&mut self) -> Heard {
+    pub(super) async fn hear(&mut self) -> Heard {
         loop {
             let next = tokio::time::timeout(Duration::from_secs(5), self.0.next()).await.expect("nothing is heard");
             match next {
@@ -72,14 +72,14 @@ impl Client {
         }
     }
 
-    async fn message(&mut self) -> Value {
+    pub(super) async fn message(&mut self) -> Value {
         match self.hear().await {
             Heard::Message(value) => value,
             other => panic!("{other:?} instead of a message"),
         }
     }
 
-    async fn closed(&mut self) -> (u16, String) {
+    pub(super) async fn closed(&mut self) -> (u16, String) {
         loop {
             match self.hear().await {
                 Heard::Message(_) => {}

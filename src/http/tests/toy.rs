@@ -21,7 +21,10 @@ use crate::domain::clock::Clock;
 use crate::domain::id::{CompanyId, MemberId};
 use crate::error::{Error, ErrorCode};
 use crate::http::auth::tests::SECRET;
-use crate::http::{App, Authenticator, Identity, NewToken, Nulls, SignIn, Sockets, Viewer, mint, router, serve};
+use crate::http::{
+    App, Authenticator, Connections, Documents, Identity, NewToken, Nulls, Rates, SignIn, Sockets, Viewer, mint,
+    router, serve,
+};
 
 pub(super) struct Query;
 
@@ -216,6 +219,8 @@ impl Server {
             nulls: Some(Arc::new(Nulls::from_sdl(&schema.sdl()).unwrap())),
             schema,
             live: None,
+            documents: Documents::new(&config).unwrap(),
+            rates: Rates::new(&config),
             auth: Arc::new(Authenticator::new(&config, clock.clone()).unwrap()),
             sign_in: Arc::new(Book),
             config: Arc::new(config.clone()),
@@ -227,7 +232,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let done = tokio::spawn(serve(listener, router(app), sockets.clone(), async {
+        let done = tokio::spawn(serve(listener, router(app), Connections::new(&config), sockets.clone(), async {
             let _ = stopped.await;
         }));
         Self { address, hits, config, sockets, done, stop: Some(stop) }

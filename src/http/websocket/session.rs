@@ -1,6 +1,7 @@
 //! One socket from its first message to its last.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -379,8 +380,11 @@ impl<E: Executor> Operation<E> {
         None
     }
 
-    async fn execute(&self, params: Params, id: RequestId, started: oneshot::Sender<()>) -> Over {
-        let ready = match operation::ready(&self.app, &self.viewer, &params, id) {
+    async fn execute(&self, mut params: Params, id: RequestId, started: oneshot::Sender<()>) -> Over {
+        if let Some(Err(fault)) = self.viewer.member().map(|it| self.app.rates.of_member(it.id, NonZeroU32::MIN)) {
+            return Over::Refused([answer::server_error(&fault, id)].into());
+        }
+        let ready = match operation::ready(&self.app, &self.viewer, &mut params, id) {
             Ok(ready) => ready,
             Err(response) => return live::refused(*response, id),
         };
