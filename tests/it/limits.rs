@@ -56,14 +56,14 @@ on_both_databases! {
         let caller = Client::new(server.addr, Some(&caller.token));
         let mut other = PgConnection::connect(&world.database.url).await.unwrap();
         let mut held = other.begin().await.unwrap();
-        held.execute("LOCK TABLE lead IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        held.execute("LOCK TABLE lead_view IN ACCESS EXCLUSIVE MODE").await.unwrap();
         let leads = "{ leads(first: 10) { edges { node { id title } } } }";
         let late = timeout(BOUND, caller.query(leads, json!({}))).await.expect("it is answered");
         assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
         let late = timeout(BOUND, caller.mutate("createLead", input, "lead { id }")).await.expect("it is answered");
         assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
         let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid \
-                       WHERE relname = 'lead' AND relnamespace = current_schema()::regnamespace AND NOT granted";
+                       WHERE relname = 'lead_view' AND relnamespace = current_schema()::regnamespace AND NOT granted";
         timeout(BOUND, async {
             while held.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {}
         })

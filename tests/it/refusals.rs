@@ -1,6 +1,7 @@
 //! Every code that the server can answer with, provoked; INTERNAL alone can't be.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 
 use chrono::TimeDelta;
 use cosell::domain::clock::Clock as _;
@@ -61,6 +62,21 @@ on_both_databases! {
         let token = key.token(&claims("ann", "acme", &["SALES"], world.clock.now()));
         let client = Client::new(server.addr, Some(&token));
         tell("UNAVAILABLE", &client.query("{ viewer { id } }", json!({})).await);
+        server.shutdown().await;
+        let by_hash = json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": "0".repeat(64) } } });
+        tell("PERSISTED_QUERY_NOT_FOUND", &vendor.send(by_hash.clone()).await);
+        let server = world.another_server_with(&[("COSELL_DOCUMENT_CACHE_BYTES", Some("0"))]).await;
+        let client = Client::new(server.addr, Some(&vendor.token));
+        tell("PERSISTED_QUERY_NOT_SUPPORTED", &client.send(by_hash).await);
+        server.shutdown().await;
+        let mut manifest = tempfile::NamedTempFile::new().expect("a file");
+        manifest.write_all(br#"{ "viewer": "{ viewer { id } }" }"#).expect("it is written");
+        let path = manifest.path().to_str();
+        let settings = [("COSELL_DOCUMENT_MANIFEST", path), ("COSELL_TRUSTED_DOCUMENTS_ONLY", Some("yes"))];
+        let server = world.another_server_with(&settings).await;
+        let client = Client::new(server.addr, Some(&vendor.token));
+        client.send(json!({ "documentId": "viewer" })).await.ok();
+        tell("DOCUMENT_NOT_TRUSTED", &client.query("{ viewer { id name } }", json!({})).await);
         server.shutdown().await;
         let newest = vendor.query("{ activity(last: 1) { edges { cursor } } }", json!({})).await.ok();
         let variables = json!({ "after": newest.at("/activity/edges/0/cursor") });
