@@ -6,11 +6,12 @@ use async_graphql::{Context, ID, Interface, Result};
 
 use super::{
     activity::{
-        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadActionTaken, LeadCreated, LeadDuplicatesFound,
-        LeadExpired, LeadExpiring, LeadMarketingListChanged, LeadNotice, LeadOwnerChanged, LeadShared,
-        LeadStageChanged, LeadStatusChanged, LeadTemplateCreated, LeadTemplateUpdated, LeadUpdated, LeadWithdrawn,
-        LeadWorkflowChanged, MarketingListChanged, OpportunityCreated, OpportunityLinked, OpportunityStageChanged,
-        OpportunityUpdated, PartnershipChanged, PartnershipSettingsChanged, TaskChanged, WorkflowChanged,
+        Activity, CommentAdded, CommentEdited, CommentRemoved, LeadActionTaken, LeadCreated, LeadCustomerDataErased,
+        LeadDuplicatesFound, LeadExpired, LeadExpiring, LeadMarketingListChanged, LeadNotice, LeadOwnerChanged,
+        LeadShared, LeadStageChanged, LeadStatusChanged, LeadTemplateCreated, LeadTemplateUpdated, LeadUpdated,
+        LeadWithdrawn, LeadWorkflowChanged, MarketingListChanged, OpportunityCreated, OpportunityLinked,
+        OpportunityStageChanged, OpportunityUpdated, PartnershipChanged, PartnershipSettingsChanged, TaskChanged,
+        WorkflowChanged,
     },
     comment::Comment,
     company::{Company, Member, Partnership},
@@ -86,6 +87,8 @@ pub enum Node {
     LeadUpdated(LeadUpdated),
     /// `LeadDuplicatesFound`, which is an Activity and so a Node too.
     LeadDuplicatesFound(LeadDuplicatesFound),
+    /// `LeadCustomerDataErased`, which is an Activity and so a Node too.
+    LeadCustomerDataErased(LeadCustomerDataErased),
     /// `CommentAdded`, which is an Activity and so a Node too.
     CommentAdded(CommentAdded),
     /// `CommentEdited`, which is an Activity and so a Node too.

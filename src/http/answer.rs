@@ -20,6 +20,12 @@ use crate::error::{Error, ErrorCode, Fault, Hint};
 pub(super) const MAX_ERRORS: usize = 20;
 /// The longest message, in bytes; the library repeats names and lines of the document in its own.
 const MAX_MESSAGE_BYTES: usize = 500;
+/// "Partial Success": data and errors, by the GraphQL-over-HTTP specification of September 2026. It is not registered;
+/// who does not know it takes it for 200.
+const PARTIAL_SUCCESS: StatusCode = match StatusCode::from_u16(294) {
+    Ok(status) => status,
+    Err(_) => StatusCode::OK,
+};
 /// The library's whole text for an operation that costs too much.
 const TOO_COSTLY: &str = "Query is too complex.";
 /// Carries the request id.
@@ -70,6 +76,22 @@ impl Finished {
 
     pub(super) fn errors(&self) -> &[ServerError] {
         &self.response.errors
+    }
+
+    /// The status that tells how it went. Under `application/json` it can tell nothing, as anybody between may have
+    /// answered; what could not be executed is 400 where the specification's audit asks for that, else what its text
+    /// says.
+    pub(super) fn status(&self, media: Media) -> StatusCode {
+        let errors = &self.response.errors;
+        match media {
+            Media::Json => StatusCode::OK,
+            Media::GraphqlResponse if errors.is_empty() => StatusCode::OK,
+            Media::GraphqlResponse if !self.request_error => PARTIAL_SUCCESS,
+            Media::GraphqlResponse if errors.iter().any(|error| is_undetermined(&error.message)) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
+            Media::GraphqlResponse => StatusCode::BAD_REQUEST,
+        }
     }
 
     /// Whether there are errors and no data at all.
@@ -147,6 +169,11 @@ fn code_of(message: &str, request_error: bool) -> ErrorCode {
     } else {
         ErrorCode::Internal
     }
+}
+
+/// Whether the library could not tell which operation is meant, by the text it has.
+fn is_undetermined(message: &str) -> bool {
+    message.starts_with("Operation name required") || message.starts_with("Unknown operation named")
 }
 
 fn shorten(message: &mut String) {
@@ -266,6 +293,9 @@ pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &impl
     };
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
+    if status == PARTIAL_SUCCESS {
+        response.extensions_mut().insert(hyper::ext::ReasonPhrase::from_static(b"Partial Success"));
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
     // Answers depend on who asks.

@@ -113,11 +113,7 @@ async fn answer_to<E: Executor>(
     match asked {
         Asked::One(params) => {
             let finished = execute(app, &viewer, params, get, limit, id).await?;
-            let status = match media {
-                Media::GraphqlResponse if finished.request_error => StatusCode::BAD_REQUEST,
-                _ => StatusCode::OK,
-            };
-            Ok(answer::write(status, media, id, &finished.wire()))
+            Ok(answer::write(finished.status(media), media, id, &finished.wire()))
         }
         Asked::Batch(all) => {
             let until = Instant::now() + limit;
@@ -209,7 +205,7 @@ pub(super) fn is_get(parts: &Parts) -> Result<bool, Early> {
     match parts.method {
         Method::GET | Method::HEAD => Ok(true),
         Method::POST => Ok(false),
-        _ => Err(Early::not_allowed("GET, POST", "Use POST, or GET for queries.")),
+        _ => Err(Early::not_allowed("GET, HEAD, POST", "Use POST, or GET for queries.")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which media types a caller sends and takes, by the GraphQL-over-HTTP specification.
 
+use std::cmp::Reverse;
+
 use axum::http::{HeaderMap, header};
 
 /// How an answer is written.
@@ -22,38 +24,54 @@ impl Media {
 }
 
 /// The media type that the caller likes best; nothing when it takes neither.
+///
+/// By RFC 9110 the most specific range that matches a type says how much it is liked: `application/json;q=0, */*` is no
+/// wish for `application/json`. Among equals the one that is named wins, then the one that is named first; among those
+/// that only a wildcard stands for, `application/json`.
 pub(super) fn accepted(headers: &HeaderMap) -> Option<Media> {
-    let mut any = false;
-    // (quality, explicitly named) of the best so far; the earlier wins among equals.
-    let mut best: Option<(Media, u16, bool)> = None;
-    for value in headers.get_all(header::ACCEPT) {
-        let Ok(value) = value.to_str() else { continue };
-        for range in value.split(',').map(str::trim).filter(|range| !range.is_empty()) {
-            any = true;
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let (media, named) = match name.as_str() {
-                "application/graphql-response+json" => (Media::GraphqlResponse, true),
-                "application/json" => (Media::Json, true),
-                "application/*" | "*/*" => (Media::Json, false),
-                _ => continue,
-            };
-            let mut quality = 1000;
-            let mut utf8 = true;
-            for parameter in parts {
-                let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-                match key.trim().to_ascii_lowercase().as_str() {
-                    "q" => quality = per_mille(value.trim()),
-                    "charset" => utf8 = is_utf8(value),
-                    _ => {}
-                }
+    let mut ranges = 0;
+    // Of each type, the most specific range so far: (how specific, quality, its place).
+    let mut json: Option<(u8, u16, usize)> = None;
+    let mut graphql: Option<(u8, u16, usize)> = None;
+    let texts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in texts.flat_map(|text| text.split(',')).map(str::trim).filter(|range| !range.is_empty()) {
+        ranges += 1;
+        let mut parts = range.split(';').map(str::trim);
+        let (of_json, of_graphql, specific) = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
+            "application/graphql-response+json" => (false, true, 2),
+            "application/json" => (true, false, 2),
+            "application/*" => (true, true, 1),
+            "*/*" => (true, true, 0),
+            _ => continue,
+        };
+        let mut quality = 1000;
+        let mut utf8 = true;
+        for parameter in parts {
+            let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            match key.trim().to_ascii_lowercase().as_str() {
+                "q" => quality = per_mille(value.trim()),
+                "charset" => utf8 = is_utf8(value),
+                _ => {}
             }
-            if quality > 0 && utf8 && best.is_none_or(|(_, q, n)| (quality, named) > (q, n)) {
-                best = Some((media, quality, named));
+        }
+        // Another charset is another type than those that there are.
+        if !utf8 {
+            continue;
+        }
+        for (matches, best) in [(of_json, &mut json), (of_graphql, &mut graphql)] {
+            if matches && best.is_none_or(|(so_far, ..)| specific > so_far) {
+                *best = Some((specific, quality, ranges));
             }
         }
     }
-    if any { best.map(|(media, ..)| media) } else { Some(Media::Json) }
+    if ranges == 0 {
+        return Some(Media::Json);
+    }
+    [(json, Media::Json), (graphql, Media::GraphqlResponse)]
+        .into_iter()
+        .filter_map(|(best, media)| best.filter(|(_, quality, _)| *quality > 0).map(|best| (best, media)))
+        .min_by_key(|((specific, quality, place), _)| (Reverse(*quality), Reverse(*specific == 2), *place))
+        .map(|(_, media)| media)
 }
 
 /// Whether the caller takes an event stream.
@@ -129,7 +147,16 @@ mod tests {
         assert_eq!(accept("application/graphql-response+json, application/json"), Some(GraphqlResponse));
         assert_eq!(accept("*/*, application/graphql-response+json"), Some(GraphqlResponse));
         assert_eq!(accept("text/html, */*;q=0.8"), Some(Json));
+        assert_eq!(accept("application/json;q=0, */*"), Some(GraphqlResponse));
+        assert_eq!(accept("*/*, application/json;q=0.1"), Some(GraphqlResponse));
+        assert_eq!(accept("application/json;q=0.1, application/*;q=0.5"), Some(GraphqlResponse));
+        assert_eq!(accept("application/graphql-response+json;q=0.5, */*"), Some(Json));
+        assert_eq!(accept("application/graphql-response+json;q=0, */*;q=0.1"), Some(Json));
+        assert_eq!(accept("application/json, application/graphql-response+json"), Some(Json));
+        assert_eq!(accept("application/*, */*;q=0.1"), Some(Json));
+        assert_eq!(accept("application/json; charset=latin1, */*;q=0.1"), Some(Json));
         assert_eq!(accept("text/html"), None);
+        assert_eq!(accept("*/*;q=0"), None);
         assert_eq!(accept("application/json;q=0"), None);
         assert_eq!(accept("application/json; charset=latin1"), None);
     }

@@ -50,6 +50,15 @@ impl Cli {
 
     /// Starts a command that goes on until it is told to end, such as `serve`. Dropped, it is killed.
     pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Running {
+        self.start_with(arguments, [])
+    }
+
+    /// The same with further variables.
+    pub fn start_with<'a>(
+        &self,
+        arguments: impl IntoIterator<Item = &'a str>,
+        variables: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Running {
         let arguments: Vec<_> = arguments.into_iter().collect();
         let mut command = Command::new(env!("CARGO_BIN_EXE_cosell"));
         for (name, _) in std::env::vars_os() {
@@ -58,14 +67,8 @@ impl Cli {
             }
         }
         command.args(&arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
-        command.current_dir(self.folder()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?} did not start: {e}"));
-        let (sender, said) = channel();
-        let stdout = child.stdout.take().expect("standard output is piped");
-        let stderr = child.stderr.take().expect("standard error is piped");
-        forward(stdout, sender.clone(), Said::Out);
-        forward(stderr, sender, Said::Err);
-        Running { command: format!("cosell {}", arguments.join(" ")), child, said, output: Output::default() }
+        command.envs(variables).current_dir(self.folder());
+        Running::of(command, format!("cosell {}", arguments.join(" ")))
     }
 }
 
@@ -97,6 +100,23 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts any command; the name is for the texts of panics.
+    pub fn of(mut command: Command, name: String) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?} did not start: {e}"));
+        let (sender, said) = channel();
+        let stdout = child.stdout.take().expect("standard output is piped");
+        let stderr = child.stderr.take().expect("standard error is piped");
+        forward(stdout, sender.clone(), Said::Out);
+        forward(stderr, sender, Said::Err);
+        Self { command: name, child, said, output: Output::default() }
+    }
+
+    /// What it has said until now, as far as it was waited for.
+    pub fn said(&self) -> &Output {
+        &self.output
+    }
+
     /// The first line, on either stream, that contains this text; waits for it for a bounded time.
     pub fn line_with(&mut self, text: &str, limit: Duration) -> String {
         let until = Instant::now() + limit;

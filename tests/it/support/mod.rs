@@ -10,6 +10,7 @@ pub mod http;
 pub mod keys;
 pub mod leads;
 pub mod nats;
+pub mod node;
 pub mod postgres;
 pub mod proxy;
 pub mod rows;
