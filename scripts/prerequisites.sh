@@ -47,6 +47,35 @@ install_nats() {
     [ "$outcome" = 0 ] && has_nats || fail "the package nats-server brought no nats-server"
 }
 
+# The oldest Node that the npm projects of this repository work with: Debian 12's.
+node_at_least=18
+
+has_node() {
+    local version
+    command -v npm >/dev/null && version=$(node --version 2>/dev/null) || return 1
+    version=${version#v}
+    [ "${version%%.*}" -ge "$node_at_least" ] 2>/dev/null
+}
+
+install_node() {
+    local -a missing=()
+    command -v node >/dev/null || missing+=(nodejs)
+    command -v npm >/dev/null || missing+=(npm)
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+    has_node ||
+        fail "node is $(node --version 2>&1): $node_at_least or newer is needed, with npm; see https://nodejs.org"
+}
+
+# The same names that tests/it/support/browser.rs looks for.
+has_chromium() {
+    command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null
+}
+
+install_chromium() {
+    install_packages chromium
+    has_chromium || fail "the package chromium brought no chromium"
+}
+
 install_packages() {
     command -v apt-get >/dev/null ||
         fail "missing: $* (as Debian calls it), and there is no apt-get to install it with"
@@ -74,4 +103,6 @@ install_what_is_missing() {
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
     [ -n "${COSELL_TEST_POSTGRES_URL:-}" ] || has_postgres || install_postgres
     has_nats || install_nats
+    # Before cargo: the playground's bundle is made while the server is built.
+    has_node || install_node
 }

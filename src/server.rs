@@ -13,7 +13,7 @@ use crate::{
     error::Error,
     feed::{Carrier, Feed, FeedSettings, Link, Signals},
     graphql,
-    http::{self, App, Authenticator, Connections, Identity, SignIn, Sockets},
+    http::{self, App, Authenticator, Connections, Identity, Person, SignIn, Sockets},
     ids::TimeOrdered,
     jobs,
     service::{Policy, Service, member::Bearer},
@@ -175,6 +175,18 @@ impl SignIn for SignInBy {
 /// # Errors
 /// What [`StartError`] says; nothing is left running then.
 pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, StartError> {
+    Box::pin(start_with(config, clock, vec![])).await
+}
+
+/// Starts a server whose playground has people to pick from: whoever opens it gets their tokens.
+///
+/// # Errors
+/// Those of [`start`].
+pub async fn start_with(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    people: Vec<Person>,
+) -> Result<RunningServer, StartError> {
     let auth = Arc::new(Authenticator::new(&config, clock.clone()).map_err(StartError::Config)?);
     let documents = http::Documents::new(&config).map_err(StartError::Config)?;
     let db = open_database(&config).await?;
@@ -225,6 +237,7 @@ pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServe
             })
         }),
         sockets: sockets.clone(),
+        people,
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let connections = Connections::new(&app.config);

@@ -8,6 +8,7 @@ use super::{Failure, Outcome, outdated, say, system_clock};
 use crate::{
     config::{Config, DatabaseUrl},
     domain::clock::Clock,
+    http,
     server::{self, RunningServer, StartError},
     store::away,
     telemetry,
@@ -21,11 +22,15 @@ use crate::{
     COSELL_JWT_SECRET=$(openssl rand -hex 32) COSELL_DATABASE_URL=sqlite://cosell.db cosell serve")]
 pub(super) struct Serve {}
 
-/// Starts the server.
-pub(super) async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<RunningServer, Failure> {
+/// Starts the server, with people for its playground.
+pub(super) async fn start(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    people: Vec<http::Person>,
+) -> Result<RunningServer, Failure> {
     let url = config.database.url.clone();
     // What it holds is large, and this is its only use.
-    Box::pin(server::start(config, clock)).await.map_err(|error| failure(error, &url))
+    Box::pin(server::start_with(config, clock, people)).await.map_err(|error| failure(error, &url))
 }
 
 fn failure(error: StartError, url: &DatabaseUrl) -> Failure {

@@ -41,6 +41,7 @@ pub use self::documents::Documents;
 pub use self::limit::Rates;
 pub use self::live::Live;
 pub use self::nulls::Nulls;
+pub use self::playground::Person;
 pub use self::server::{Connections, Sockets, serve};
 use crate::config::Config;
 use crate::domain::actor::Member;
@@ -96,6 +97,8 @@ pub struct App<E> {
     pub ready: Ready,
     /// The open websockets; give [`serve`] a clone.
     pub sockets: Sockets,
+    /// Whom the playground's user can be. Their tokens are given to whoever opens it: only the demo has any.
+    pub people: Vec<Person>,
 }
 
 /// The shortest wait before a token's end is looked at again: a clock that stands still must not make a busy loop.
@@ -138,7 +141,8 @@ impl<E> fmt::Debug for App<E> {
     }
 }
 
-/// The routes: `/graphql`, `/graphql/stream`, `/graphql/ws`, `/livez`, `/readyz`, and the playground at `/`.
+/// The routes: `/graphql`, `/graphql/stream`, `/graphql/ws`, `/livez`, `/readyz`, and the playground at `/` and below
+/// `/playground`.
 pub fn router<E: Executor>(app: App<E>) -> Router {
     let app = Arc::new(app);
     let shared = browser::cors(&app.config.http.allowed_origins);
@@ -149,7 +153,7 @@ pub fn router<E: Executor>(app: App<E>) -> Router {
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready::<E>));
     if app.config.http.playground {
-        router = router.route("/", get(playground::page));
+        router = router.merge(playground::routes());
     }
     router
         .fallback(nothing_here)

@@ -44,7 +44,8 @@ fn no_page_names_a_setting_that_is_not_there() {
     }
     for path in pages {
         for found in variable.find_iter(&page(&path)) {
-            let known = ["COSELL_CONFIG", "COSELL_TEST_POSTGRES_URL"].contains(&found.as_str())
+            let known = ["COSELL_CONFIG", "COSELL_PLAYGROUND_BUNDLE", "COSELL_TEST_POSTGRES_URL"]
+                .contains(&found.as_str())
                 || SETTINGS.iter().any(|setting| setting.env == found.as_str());
             assert!(known, "{path} names {}, which is no setting", found.as_str());
         }

@@ -34,6 +34,7 @@ mod live_feed;
 mod marketing_lists;
 mod matrix;
 mod opportunity;
+mod playground;
 mod races;
 mod refusals;
 mod repetition;

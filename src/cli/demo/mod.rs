@@ -23,7 +23,10 @@ use super::{
 use crate::{
     clock::ManualClock,
     config::{Config, DatabaseUrl, KeySource, MIN_SECRET_BYTES, Secret},
-    http::auth::{NewToken, mint},
+    http::{
+        self,
+        auth::{NewToken, mint},
+    },
 };
 
 const DATABASE: &str = "sqlite://cosell-demo.db";
@@ -33,8 +36,8 @@ const VALID: TimeDelta = TimeDelta::days(30);
 /// Serve sample data, to look around in
 ///
 /// On its first start it makes a database with companies, people and leads in every stage; later starts keep what is
-/// there. It prints the playground's address and bearer tokens that are ready to use. The secret that signs them is kept
-/// beside the database, in FILE.secret, unless COSELL_JWT_SECRET is set.
+/// there. It prints the playground's address, where you pick who you are, and bearer tokens for elsewhere. The secret
+/// that signs them is kept beside the database, in FILE.secret, unless COSELL_JWT_SECRET is set.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
     cosell demo\n  \
@@ -57,8 +60,9 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
         config.jwt.key = Some(KeySource::Secret(secret(&config.database.url)?));
     }
     let mut end = End::prepare()?;
-    let server = serve::start(config.clone(), system_clock()).await?;
-    say(greeting(&config, server.addr, fresh)?)?;
+    let people = people(&config)?;
+    let server = serve::start(config.clone(), system_clock(), people.clone()).await?;
+    say(greeting(&config, server.addr, fresh, &people))?;
     end.wait().await;
     server.shutdown().await;
     Ok(())
@@ -136,28 +140,16 @@ fn keep(file: &Path, secret: &Secret) -> io::Result<()> {
     writeln!(options.open(file)?, "{}", secret.expose())
 }
 
-fn greeting(config: &Config, address: SocketAddr, fresh: bool) -> Result<String, Failure> {
-    // An address that means every one of the machine's is none that a browser can go to.
-    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host(address) };
-    let (host, port) = (host, address.port());
-    let data = if fresh { "with new sample data" } else { "with the data of an earlier start" };
-    let mut text = format!(
-        "cosell's demo runs on {}, {data}. Ctrl-C ends it.\n\n  \
-         playground  http://{host}:{port}/\n  \
-         GraphQL     http://{host}:{port}/graphql\n  \
-         websocket   ws://{host}:{port}/graphql/ws\n\n\
-         Tokens, valid for {} days. In the playground, paste a line in braces into the pane \"Headers\".\n",
-        config.database.url,
-        VALID.num_days(),
-    );
+/// The people, each with a token.
+fn people(config: &Config) -> Result<Vec<http::Person>, Failure> {
     let now = system_clock().now();
-    for person in PEOPLE {
-        let Person { company, subject, name, role, part, .. } = person;
+    let with_token = |person: &Person| {
+        let Person { company, subject, name, role, part } = *person;
         let email = person.email();
         let token = NewToken {
             company,
             subject,
-            roles: &[*role],
+            roles: &[role],
             name: Some(name),
             email: Some(&email),
             issued_at: now,
@@ -165,17 +157,51 @@ fn greeting(config: &Config, address: SocketAddr, fresh: bool) -> Result<String,
         };
         let token =
             mint(&config.jwt, &token).map_err(|error| Failure::new(format!("No token can be made: {error}.")))?;
+        let company_name = COMPANIES.iter().find(|it| it.0 == company).map_or(company, |it| it.1);
+        Ok(http::Person {
+            id: subject.to_owned(),
+            name: name.to_owned(),
+            company: company.to_owned(),
+            company_name: company_name.to_owned(),
+            role: role.as_str(),
+            part: part.to_owned(),
+            token: Secret::new(token),
+        })
+    };
+    PEOPLE.iter().map(with_token).collect()
+}
+
+fn greeting(config: &Config, address: SocketAddr, fresh: bool, people: &[http::Person]) -> String {
+    // An address that means every one of the machine's is none that a browser can go to.
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host(address) };
+    let (host, port) = (host, address.port());
+    let data = if fresh { "with new sample data" } else { "with the data of an earlier start" };
+    let (playground, way) = match (config.http.playground, cosell_playground::MISSING) {
+        (false, _) => (String::new(), "Use these tokens"),
+        (true, Some(_)) => (
+            format!("playground  http://{host}:{port}/ (not in this build: the page says why)\n  "),
+            "Use these tokens",
+        ),
+        (true, None) => {
+            let way = "In the playground, pick a person; elsewhere, use these tokens";
+            (format!("playground  http://{host}:{port}/\n  "), way)
+        }
+    };
+    let mut text = format!(
+        "cosell's demo runs on {}, {data}. Ctrl-C ends it.\n\n  \
+         {playground}GraphQL     http://{host}:{port}/graphql\n  \
+         websocket   ws://{host}:{port}/graphql/ws\n\n\
+         {way}, valid for {} days.\n",
+        config.database.url,
+        VALID.num_days(),
+    );
+    for person in people {
+        let http::Person { name, role, company, part, token, .. } = person;
         // Writing into a string does not fail.
-        let _ = write!(
-            text,
-            "\n{name}, {} of {company}, {part}\n\
-             Authorization: Bearer {token}\n\
-             {{\"Authorization\": \"Bearer {token}\"}}\n",
-            role.as_str()
-        );
+        let _ = write!(text, "\n{name}, {role} of {company}, {part}\nAuthorization: Bearer {}\n", token.expose());
     }
     text.truncate(text.trim_end().len());
-    Ok(text)
+    text
 }
 
 fn host(address: SocketAddr) -> String {

@@ -49,5 +49,5 @@ pub(super) const PEOPLE: &[Person] = &[
     person("contoso", "clara", "Clara Mendes", Role::Sales, "the partner"),
     person("contoso", "ben", "Ben Okafor", Role::Admin, "the partner"),
     person("fabrikam", "finn", "Finn Aaltonen", Role::Admin, "a second partner"),
-    person("tailspin", "tess", "Tess Whitlock", Role::Sales, "which is party to nothing"),
+    person("tailspin", "tess", "Tess Whitlock", Role::Sales, "a stranger"),
 ];

@@ -228,6 +228,7 @@ impl Server {
             prepare: Arc::new(|viewer, request| request.data(viewer.clone())),
             ready: Arc::new(|| async { Ok(None) }.boxed()),
             sockets: sockets.clone(),
+            people: vec![],
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

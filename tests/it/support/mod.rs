@@ -4,6 +4,7 @@
 //! `database::Database` is an empty database, `world::World` a running server with companies and people.
 #![allow(dead_code, reason = "a toolbox: a helper may stand here before the behaviour that uses it")]
 
+pub mod browser;
 pub mod cli;
 pub mod database;
 pub mod http;
