@@ -76,6 +76,13 @@ install_chromium() {
     has_chromium || fail "the package chromium brought no chromium"
 }
 
+# The unit in packaging/ is checked with it; only the program is needed, nothing is started.
+install_systemd() {
+    command -v systemd-analyze >/dev/null && return
+    install_packages systemd
+    command -v systemd-analyze >/dev/null || fail "the package systemd brought no systemd-analyze"
+}
+
 install_packages() {
     command -v apt-get >/dev/null ||
         fail "missing: $* (as Debian calls it), and there is no apt-get to install it with"
@@ -105,4 +112,5 @@ install_what_is_missing() {
     has_nats || install_nats
     # Before cargo: the playground's bundle is made while the server is built.
     has_node || install_node
+    install_systemd
 }

@@ -7,6 +7,7 @@ mod bus;
 mod door;
 mod reader;
 mod settings;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,9 +21,10 @@ use url::Url;
 
 pub use self::bus::{Bus, NatsUrl};
 pub use self::door::{Documents, Manifest, Origins, Rate};
+pub use self::reader::Effective;
 use self::reader::Reader;
 pub(crate) use self::reader::duration as parse_duration;
-pub use self::settings::{CONFIG_FILE_ENV, SETTINGS, Setting};
+pub use self::settings::{CONFIG_FILE_ENV, SECRETS, SETTINGS, Setting};
 
 /// The fewest bytes of a shared secret: as many as the hash it is used with, as RFC 7518 section 3.2 asks.
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -56,6 +58,17 @@ pub struct Config {
     pub log: Log,
     /// What is allowed but probably not meant, one sentence each; for the log at start.
     pub warnings: Vec<String>,
+}
+
+/// All that can be said of a configuration without using it.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// The settings, or what is wrong with them.
+    pub config: Result<Config, ConfigFaults>,
+    /// What is allowed but probably not meant, also where something else is wrong.
+    pub warnings: Vec<String>,
+    /// Every setting as it is in force, without secrets.
+    pub effective: Vec<Effective>,
 }
 
 /// The database.
@@ -292,12 +305,17 @@ impl std::error::Error for ConfigFaults {}
 /// # Errors
 /// All faults, each with where it came from.
 pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Result<Config, ConfigFaults> {
+    examine(file, env).config
+}
+
+/// Reads the configuration as [`load`] does, and says all there is to say of it.
+pub fn examine(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>) -> Examined {
     let env: BTreeMap<String, String> =
         env.into_iter().filter(|(name, value)| name.starts_with("COSELL_") && !value.trim().is_empty()).collect();
     let mut faults = Vec::new();
     let mut warnings: Vec<String> = env
         .keys()
-        .filter(|name| *name != CONFIG_FILE_ENV && SETTINGS.iter().all(|setting| setting.env != **name))
+        .filter(|name| *name != CONFIG_FILE_ENV && SETTINGS.iter().all(|setting| !setting.is_set_by(name)))
         .map(|name| format!("{name}: there is no such setting"))
         .collect();
 
@@ -313,6 +331,7 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
         }
     });
 
+    warnings.extend(warnings::open_files(&env, table.as_ref()));
     let mut reader = Reader::new(env, table, faults);
     let second = Duration::from_secs(1);
     let day = Duration::from_hours(24);
@@ -339,6 +358,8 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
         _ => Err("must be text or json".to_owned()),
     });
 
+    warnings.extend(warnings::of(database.as_ref(), jwt.as_ref(), bus.as_ref(), http.as_ref()));
+
     // A value is missing only where a fault was noted.
     let config = (|| {
         Some(Config {
@@ -354,10 +375,12 @@ pub fn load(file: Option<&Path>, env: impl IntoIterator<Item = (String, String)>
             expiring_before: expiring_before?,
             idempotency_retention: idempotency_retention?,
             log: Log { filter: filter?.value, format: format?.value },
-            warnings,
+            warnings: warnings.clone(),
         })
     })();
-    config.filter(|_| reader.faults.is_empty()).ok_or(ConfigFaults(reader.faults))
+    let effective = reader.effective();
+    let config = config.filter(|_| reader.faults.is_empty()).ok_or(ConfigFaults(reader.faults));
+    Examined { config, warnings, effective }
 }
 
 fn read_table(path: &Path) -> Result<toml::Table, String> {

@@ -1,6 +1,14 @@
 //! A running server: database, use cases, feed, jobs and HTTP, put together.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    fs::OpenOptions,
+    io::{self, Read as _},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -19,7 +27,7 @@ use crate::{
     service::{Policy, Service, member::Bearer},
     store::{
         away,
-        db::{Db, PoolSize},
+        db::{self, Db, PoolSize},
     },
 };
 
@@ -74,6 +82,44 @@ impl From<sea_orm::DbErr> for StartError {
     }
 }
 
+/// What would keep a server from starting with this configuration, as far as it shows without the network and without
+/// changing anything.
+///
+/// # Errors
+/// All faults, each with its setting.
+pub fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), ConfigFaults> {
+    let mut faults = Vec::new();
+    if let Err(ConfigFaults(keys)) = Authenticator::new(config, clock) {
+        faults.extend(keys);
+    }
+    if let Err(ConfigFaults(documents)) = http::Documents::new(config) {
+        faults.extend(documents);
+    }
+    let url = &config.database.url;
+    let database = db::check_url(url.expose());
+    let file = database.and_then(|()| url.sqlite_file().map_or(Ok(()), |file| check_sqlite_file(&file)));
+    faults.extend(file.err().map(|fault| format!("database.url: {url} {fault}")));
+    if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults)) }
+}
+
+fn check_sqlite_file(file: &Path) -> Result<(), String> {
+    const HEADER: &[u8] = b"SQLite format 3\0";
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(format!("can't be used: there is no folder {}", folder.display()));
+    }
+    match OpenOptions::new().read(true).write(true).open(file) {
+        Ok(file) => {
+            let mut header = Vec::new();
+            let read = file.take(HEADER.len() as u64).read_to_end(&mut header);
+            read.map_err(|error| format!("can't be read: {error}"))?;
+            if header.is_empty() || header == HEADER { Ok(()) } else { Err("is no SQLite database".to_owned()) }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("can't be read and written: {error}")),
+    }
+}
+
 /// Connects to the configured database. On SQLite the schema is brought up to date; on PostgreSQL it has to be.
 pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     let size = PoolSize {
@@ -114,6 +160,9 @@ pub(crate) fn carrier(config: &Config) -> Option<Carrier> {
 /// How long the end waits for the bus to take what is still to be told.
 pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// How long the end waits for statements that still run.
+const LAST_STATEMENTS: Duration = Duration::from_secs(10);
+
 /// A server that runs until it is shut down.
 #[derive(Debug)]
 pub struct RunningServer {
@@ -150,7 +199,9 @@ impl RunningServer {
         {
             tracing::warn!("the bus did not take the last events; other servers find them by their poll");
         }
-        self.service.db().clone().close().await;
+        if tokio::time::timeout(LAST_STATEMENTS, self.service.db().clone().close()).await.is_err() {
+            tracing::warn!("statements still run in the database; they are left behind");
+        }
     }
 }
 

@@ -8,9 +8,13 @@
 #![allow(clippy::doc_markdown, rustdoc::bare_urls, reason = "doc comments of arguments are the help's plain text")]
 
 mod audit;
+mod backup;
+mod check;
 mod company;
 mod demo;
+mod healthcheck;
 mod import;
+mod lock;
 mod migrate;
 mod schema;
 mod serve;
@@ -26,7 +30,7 @@ use std::{
     sync::Arc,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     clock::SystemClock,
@@ -46,6 +50,8 @@ use crate::{
     name = "cosell",
     version,
     propagate_version = true,
+    subcommand_required = false,
+    arg_required_else_help = true,
     after_help = "Start with `cosell demo`. Settings come from the file that --config names and from COSELL_... variables \
                   of the environment, which win."
 )]
@@ -53,8 +59,14 @@ struct Cli {
     /// The configuration, a TOML file; COSELL_CONFIG names one too
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Check the configuration, start nothing, and end
+    ///
+    /// Says all that is wrong and where it came from, or every setting as it is in force, without secrets. No network is
+    /// used. `cosell serve --check-config` does the same.
+    #[arg(long)]
+    check_config: bool,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,6 +80,8 @@ enum Command {
     Schema(schema::Schema),
     Workflow(workflow::Workflow),
     Audit(audit::Audit),
+    Backup(backup::Backup),
+    Healthcheck(healthcheck::Healthcheck),
 }
 
 /// Why a command did not do what it was asked for.
@@ -126,7 +140,11 @@ impl From<Error> for Failure {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(&cli) {
+    let Some(command) = cli.command.as_ref().or(cli.check_config.then_some(CHECKED)) else {
+        let _ = Cli::command().print_long_help();
+        return ExitCode::from(2);
+    };
+    match run(&cli, command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // A reader that has gone away is no reason to say more.
@@ -136,9 +154,14 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: &Cli) -> Outcome {
+/// What a check without a command is for.
+const CHECKED: &Command = &Command::Serve(serve::Serve { check_config: true });
+
+fn run(cli: &Cli, command: &Command) -> Outcome {
     let file = cli.config.as_deref();
-    match &cli.command {
+    match command {
+        Command::Serve(serve::Serve { check_config: true }) => check::run(file, true),
+        command if cli.check_config => check::run(file, matches!(command, Command::Serve(_))),
         Command::Serve(_) => wait_for(serve::run(load(file)?)),
         Command::Demo(command) => wait_for(demo::run(command, file)),
         Command::Migrate(_) => wait_for(migrate::run(load(file)?)),
@@ -149,12 +172,18 @@ fn run(cli: &Cli) -> Outcome {
         Command::Workflow(command) => workflow::run(command),
         Command::Audit(command) if command.is_offline() => audit::run_offline(command),
         Command::Audit(command) => wait_for(audit::run(command, load(file)?)),
+        Command::Backup(command) => wait_for(backup::run(command, load(file)?)),
+        Command::Healthcheck(command) => wait_for(healthcheck::run(command, load(file)?)),
     }
 }
 
 fn wait_for(command: impl Future<Output = Outcome>) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|error| Failure::new(format!("The command can't be run: {error}.")))?.block_on(command)
+    let runtime = runtime.map_err(|error| Failure::new(format!("The command can't be run: {error}.")))?;
+    let outcome = runtime.block_on(command);
+    // What still waits, such as for a name server, is not waited for.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The environment, as far as it is text: no setting is anything else.
@@ -260,8 +289,6 @@ fn count(n: usize, one: &str, many: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -29,6 +29,17 @@ impl Bus {
     }
 }
 
+/// As the setting is written, without secrets.
+impl fmt::Display for Bus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory => f.write_str("memory"),
+            Self::Postgres => f.write_str("postgres"),
+            Self::Nats(url) => url.fmt(f),
+        }
+    }
+}
+
 /// A NATS server's URL. `Debug` and `Display` leave out the password or the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NatsUrl(Url);

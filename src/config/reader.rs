@@ -1,6 +1,8 @@
 //! Reads one setting at a time from the environment, the file or the table of defaults, and collects the faults.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -8,12 +10,37 @@ use toml::{Table, Value};
 
 use super::settings::{self, SETTINGS, Setting};
 
+/// The largest file that a secret is read from.
+const MAX_SECRET_FILE: u64 = 64 * 1024;
+
 /// Where values are looked for, and what was wrong with them.
 pub(super) struct Reader {
     env: BTreeMap<String, String>,
+    /// Of a variable whose value was read from a file: how a fault names it.
+    origins: BTreeMap<String, String>,
     file: Option<(String, Table)>,
     pub(super) faults: Vec<String>,
 }
+
+/// A setting as it is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective {
+    /// Its dotted key.
+    pub key: &'static str,
+    /// Its value as a TOML file would hold it, without secrets; nothing: unset.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub origin: String,
+}
+
+impl Effective {
+    /// Whether nobody has set it.
+    pub fn is_default(&self) -> bool {
+        self.origin == DEFAULT
+    }
+}
+
+const DEFAULT: &str = "default";
 
 /// A value and where it came from, as a fault names it.
 pub(super) struct Found<T> {
@@ -29,9 +56,52 @@ enum Raw<'a> {
 
 impl Reader {
     pub(super) fn new(env: BTreeMap<String, String>, file: Option<(String, Table)>, faults: Vec<String>) -> Self {
-        let mut reader = Self { env, file, faults };
+        let mut reader = Self { env, origins: BTreeMap::new(), file, faults };
+        reader.read_secret_files();
         reader.check_keys();
         reader
+    }
+
+    /// Puts the content of the files that hold secrets in the place of their variables.
+    fn read_secret_files(&mut self) {
+        for setting in SETTINGS {
+            let Some((name, path)) = setting.file_env().and_then(|name| self.env.remove_entry(&name)) else { continue };
+            if self.env.contains_key(setting.env) {
+                self.faults.push(format!("{}, {name}: only one of the two may be set", setting.env));
+                continue;
+            }
+            let path = path.trim();
+            match secret_of(path) {
+                Ok(text) => {
+                    self.origins.insert(setting.env.to_owned(), format!("{name} ({path})"));
+                    self.env.insert(setting.env.to_owned(), text);
+                }
+                Err(fault) => self.faults.push(format!("{name}: {path} {fault}")),
+            }
+        }
+    }
+
+    /// Every setting as it is in force, without secrets.
+    pub(super) fn effective(&self) -> Vec<Effective> {
+        SETTINGS.iter().map(|setting| self.effect_of(setting)).collect()
+    }
+
+    fn effect_of(&self, setting: &Setting) -> Effective {
+        let (value, origin) = if let Some(text) = self.env.get(setting.env) {
+            (Some(plain(setting, text)), self.origin(setting))
+        } else if let Some((file, value)) =
+            self.file.as_ref().and_then(|(file, table)| Some((file, lookup(table, setting.key)?)))
+        {
+            let value = value.as_str().map_or_else(|| value.to_string(), |text| plain(setting, text));
+            (Some(value), format!("{file}: {}", setting.key))
+        } else {
+            (setting.default.map(|text| plain(setting, text)), DEFAULT.to_owned())
+        };
+        Effective { key: setting.key, value, origin }
+    }
+
+    fn origin(&self, setting: &Setting) -> String {
+        self.origins.get(setting.env).cloned().unwrap_or_else(|| setting.env.to_owned())
     }
 
     /// Names each key of the file that is no setting, and each section that is no table.
@@ -60,7 +130,7 @@ impl Reader {
         parse: impl FnOnce(Raw<'_>) -> Result<T, String>,
     ) -> Option<Result<Found<T>, String>> {
         let (origin, raw) = if let Some(text) = self.env.get(setting.env) {
-            (setting.env.to_owned(), Raw::Text(text))
+            (self.origin(setting), Raw::Text(text))
         } else if let Some((file, value)) =
             self.file.as_ref().and_then(|(file, table)| Some((file, lookup(table, setting.key)?)))
         {
@@ -143,6 +213,47 @@ impl Reader {
             }
         })?;
         Some(duration.value)
+    }
+}
+
+/// What a file that holds a secret says.
+fn secret_of(path: &str) -> Result<String, String> {
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_SECRET_FILE + 1).read_to_string(&mut text));
+    let read = read.map_err(|fault| format!("can't be read: {fault}"))?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > MAX_SECRET_FILE {
+        return Err("is too large for a secret".to_owned());
+    }
+    if text.trim().is_empty() {
+        return Err("is empty".to_owned());
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// A value as TOML writes it, without what is secret in it.
+fn plain(setting: &Setting, text: &str) -> String {
+    let text = text.trim();
+    let shown = match setting.key {
+        "database.url" => super::DatabaseUrl::parse(text).map(|url| url.to_string()),
+        "bus.url" => super::Bus::parse(text).map(|bus| bus.to_string()),
+        _ if setting.is_secret() => Err(String::new()),
+        _ => Ok(without_password(text)),
+    };
+    let shown = shown.unwrap_or_else(|_| "***".to_owned());
+    // Numbers and flags stand bare in TOML.
+    let bare = shown.parse::<i64>().is_ok() || shown.parse::<bool>().is_ok();
+    if bare { shown } else { Value::String(shown).to_string() }
+}
+
+/// An address may hold a password wherever one is taken.
+fn without_password(text: &str) -> String {
+    match url::Url::parse(text) {
+        Ok(mut url) if url.password().is_some() => {
+            // A URL with a password has a host, and so takes another password.
+            let _ = url.set_password(Some("***"));
+            url.to_string()
+        }
+        _ => text.to_owned(),
     }
 }
 

@@ -313,6 +313,27 @@ pub const SETTINGS: &[Setting] = &[
     setting("log.format", "COSELL_LOG_FORMAT", Some("text"), "`text` or `json`, a line an event on standard error"),
 ];
 
+/// The settings that may hold a secret, by their keys. Each can also be read from a file, which the variable of its name
+/// with `_FILE` at the end names, as service managers and container engines hand secrets out.
+pub const SECRETS: &[&str] = &["database.url", "jwt.secret", "bus.url", "otlp.headers"];
+
+impl Setting {
+    /// Whether its value may hold a secret.
+    pub fn is_secret(&self) -> bool {
+        SECRETS.contains(&self.key)
+    }
+
+    /// Whether this environment variable sets it.
+    pub fn is_set_by(&self, name: &str) -> bool {
+        name == self.env || (self.is_secret() && name.strip_suffix("_FILE") == Some(self.env))
+    }
+
+    /// The environment variable that names the file to read it from, where it may hold a secret.
+    pub fn file_env(&self) -> Option<String> {
+        self.is_secret().then(|| format!("{}_FILE", self.env))
+    }
+}
+
 /// The environment variable that names the file; `--config` wins over it.
 pub const CONFIG_FILE_ENV: &str = "COSELL_CONFIG";
 

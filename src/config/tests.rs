@@ -237,3 +237,107 @@ fn the_secrets_of_nats_are_not_shown() {
         assert!(!format!("{config:?}").contains("hush"));
     }
 }
+
+#[test]
+fn a_secret_is_read_from_the_file_that_its_variable_names() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "{SECRET}").unwrap();
+    let path = file.path().to_str().unwrap();
+    let env = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let examined = examine(None, [env("COSELL_JWT_SECRET_FILE", path)]);
+    let config = examined.config.unwrap();
+    assert!(matches!(config.jwt.key, Some(KeySource::Secret(secret)) if secret.expose() == SECRET));
+    let effective = examined.effective.iter().find(|it| it.key == "jwt.secret").unwrap();
+    assert_eq!(effective.value.as_deref(), Some("\"***\""));
+    assert_eq!(effective.origin, format!("COSELL_JWT_SECRET_FILE ({path})"));
+
+    // Every other fault names the file that it came from.
+    std::fs::write(path, "short").unwrap();
+    let faults = with_env(&[("COSELL_JWT_SECRET_FILE", path)]).unwrap_err();
+    let place = format!("COSELL_JWT_SECRET_FILE ({path})");
+    assert_eq!(faults.0, [format!("{place}: must have at least 32 bytes, and has 5")]);
+    std::fs::write(path, " \n").unwrap();
+    let faults = with_env(&[("COSELL_BUS_FILE", path)]).unwrap_err();
+    assert_eq!(faults.0, [format!("COSELL_BUS_FILE: {path} is empty")]);
+    let faults = with_env(&[("COSELL_DATABASE_URL_FILE", "/nonexistent")]).unwrap_err();
+    assert!(faults.0[0].starts_with("COSELL_DATABASE_URL_FILE: /nonexistent can't be read: "), "{faults}");
+    let both = [("COSELL_JWT_SECRET_FILE", path), ("COSELL_JWT_SECRET", SECRET)];
+    let faults = with_env(&both).unwrap_err();
+    assert_eq!(faults.0, ["COSELL_JWT_SECRET, COSELL_JWT_SECRET_FILE: only one of the two may be set"]);
+    // Of what is no secret there is none.
+    let config = with_env(&[("COSELL_LISTEN_FILE", path)]).unwrap();
+    assert_eq!(config.warnings, ["COSELL_LISTEN_FILE: there is no such setting"]);
+}
+
+#[test]
+fn whatever_sounds_like_a_secret_is_treated_as_one() {
+    for setting in SETTINGS {
+        let sounds = ["secret", "password", "token", "headers", "credential"].iter().any(|it| setting.key.contains(it));
+        assert!(!sounds || setting.is_secret() || setting.key == "limits.max_tokens", "{}", setting.key);
+    }
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_of_also_beside_faults() {
+    let warned = |pairs: &[(&str, &str)]| {
+        examine(None, pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).warnings
+    };
+    let of =
+        |warnings: Vec<String>| warnings.iter().map(|it| it.split(':').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let repeated = "abc".repeat(12);
+    assert_eq!(of(warned(&[("COSELL_JWT_SECRET", &repeated), ("COSELL_LISTEN", "no")])), ["jwt.secret"]);
+    assert!(warned(&[("COSELL_JWT_SECRET", SECRET)]).is_empty());
+    assert_eq!(of(warned(&[("COSELL_BUS", "nats://nats:4222")])), ["bus.url"]);
+    assert_eq!(of(warned(&[("COSELL_TRUSTED_PROXIES", "10.0.0.0/8 0.0.0.0/0")])), ["http.trusted_proxies"]);
+    assert!(warned(&[("COSELL_TRUSTED_PROXIES", "10.0.0.0/8")]).is_empty());
+    for (url, warns) in [
+        ("postgres://u@db.example.com/x", true),
+        ("postgres://u@db.example.com/x?sslmode=verify-full", false),
+        ("postgres://u@db.example.com/x?sslmode=disable", false),
+        ("postgres://u@localhost/x", false),
+        ("postgres://u@127.0.0.1/x", false),
+        ("postgres://u@localhost/x?host=/run/postgresql", false),
+        ("postgres:///x?host=/run/postgresql", false),
+        ("postgres://u@%2Frun%2Fpostgresql/x", false),
+    ] {
+        assert_eq!(!warned(&[("COSELL_DATABASE_URL", url)]).is_empty(), warns, "{url}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    writeln!(file, "[jwt]\nsecret = \"{SECRET}\"").unwrap();
+    for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
+        std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(load(Some(file.path()), []).unwrap().warnings.len(), warnings, "{mode:o}");
+    }
+    // What is no secret may be read by all.
+    std::fs::write(file.path(), "[database]\nurl = \"postgres://localhost/x\"\n").unwrap();
+    assert!(load(Some(file.path()), []).unwrap().warnings.is_empty());
+    std::fs::write(file.path(), "[database]\nurl = \"postgres://u:p@localhost/x\"\n").unwrap();
+    assert_eq!(load(Some(file.path()), []).unwrap().warnings.len(), 1);
+    std::fs::write(file.path(), SECRET).unwrap();
+    let warnings = with_env(&[("COSELL_JWT_SECRET_FILE", file.path().to_str().unwrap())]).unwrap().warnings;
+    assert!(warnings.len() == 1 && warnings[0].starts_with("COSELL_JWT_SECRET_FILE ("), "{warnings:?}");
+}
+
+#[test]
+fn what_is_in_force_is_a_file_that_says_the_same() {
+    let file = r#"
+        listen = "0.0.0.0:9000"
+        limits.request_timeout = 90
+        http.playground = false
+        log.filter = "info,cosell=debug"
+    "#;
+    let mut named = tempfile::NamedTempFile::new().unwrap();
+    named.write_all(file.as_bytes()).unwrap();
+    let first = examine(Some(named.path()), []).effective;
+    let text: String = first.iter().filter_map(|it| Some(format!("{} = {}\n", it.key, it.value.as_ref()?))).collect();
+    std::fs::write(named.path(), &text).unwrap();
+    let again = examine(Some(named.path()), []);
+    again.config.unwrap();
+    assert!(first.iter().zip(&again.effective).all(|(a, b)| a.value == b.value), "{text}");
+}

@@ -25,6 +25,7 @@ pub use self::mint::{MintError, NewToken, mint};
 use crate::config::{self, Config, ConfigFaults, KeySource};
 use crate::domain::actor::Role;
 use crate::domain::clock::Clock;
+use crate::domain::text::Rules;
 use crate::error::{ErrorCode, Fault};
 
 /// How far the issuer's clock may be off.
@@ -311,19 +312,20 @@ fn claim_name(pointer: &str) -> String {
     if name.contains('/') { pointer.to_owned() } else { name.replace("~1", "/").replace("~0", "~") }
 }
 
+/// A name as the issuer has it. White space around it is part of it there, so that ` ann` may be somebody else than `ann`:
+/// it is not cut off.
 fn required(claims: &Value, pointer: &str) -> Result<String, AuthError> {
     match claims.pointer(pointer) {
         None | Some(Value::Null) => Err(AuthError::ClaimMissing(claim_name(pointer))),
         Some(Value::String(text)) if text.trim().is_empty() => Err(AuthError::ClaimMissing(claim_name(pointer))),
-        Some(Value::String(text)) if is_plain(text) => Ok(text.trim().to_owned()),
+        Some(Value::String(text)) if is_plain(text) && text.trim() == text => Ok(text.clone()),
         Some(_) => Err(AuthError::ClaimInvalid(claim_name(pointer))),
     }
 }
 
 /// A name that can't be used is as good as none: it only decorates.
 fn optional(claims: &Value, pointer: &str) -> Option<String> {
-    let text = claims.pointer(pointer)?.as_str()?.trim();
-    (!text.is_empty() && is_plain(text)).then(|| text.to_owned())
+    Rules::line(MAX_CLAIM_CHARS).clean(claims.pointer(pointer)?.as_str()?).ok().flatten()
 }
 
 fn is_plain(text: &str) -> bool {

@@ -91,7 +91,8 @@ impl Service {
     pub async fn refuse_older(&self, company: CompanyId, position: i64, retention: Duration) -> Result<()> {
         let limit = self.now() - retention;
         let next = self.log_after(company, None, position, i64::MAX, 1).await?;
-        if next.first().is_none_or(|event| event.at >= limit) {
+        let Some(next) = next.first() else { return self.refuse_ahead(company, position).await };
+        if next.at >= limit {
             return Ok(());
         }
         let start = store::log::last_before(self.db().read(), Scope::system(company), limit).await?;
@@ -106,6 +107,24 @@ impl Service {
         )
         .at("after")
         .start_after(start)
+        .into())
+    }
+
+    /// A position past the log's end was given out by a history that is no more: the database is an older copy. Who went
+    /// on from there would miss what takes those positions now.
+    async fn refuse_ahead(&self, company: CompanyId, position: i64) -> Result<()> {
+        let heads = self.log_heads(&[company]).await?;
+        let head = heads.first().map_or(0, |(_, head)| *head);
+        if position <= head {
+            return Ok(());
+        }
+        Err(Fault::new(
+            ErrorCode::CursorExpired,
+            "This cursor lies past the end of the log, as after the database was restored from a backup. Read what \
+             there is with the query `activity`, and subscribe after the cursor in `extensions.startAfter`.",
+        )
+        .at("after")
+        .start_after(self.cursors().text(&cursor::log(company, head)))
         .into())
     }
 

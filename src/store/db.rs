@@ -13,7 +13,10 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
-use sqlx::sqlite::{SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{
+    postgres::PgConnectOptions,
+    sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
+};
 
 /// How many connections are kept.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +51,8 @@ impl Db {
     pub async fn connect(url: &str, size: PoolSize) -> Result<Self, DbErr> {
         let statements = Arc::new(AtomicU64::new(0));
         let (read, write) = if url.starts_with("sqlite:") {
-            let write = open(url, size, 1, &statements).await?;
-            (open(url, size, size.connections, &statements).await?, write)
+            let write = open_sqlite(url, size, 1, &statements).await?;
+            (open_sqlite(url, size, size.connections, &statements).await?, write)
         } else {
             // A migration holds one connection as its guard while it works on another.
             let pool = open(url, size, size.connections.max(2), &statements).await?;
@@ -84,15 +87,15 @@ impl Db {
         self.read.get_database_backend() == DbBackend::Sqlite
     }
 
-    /// Brings the schema up to date. Two instances at once are safe on PostgreSQL too: the second waits.
+    /// Brings the schema up to date, and says how many migrations that took. Several processes at once are safe: one
+    /// runs them, the others wait and find them done.
     pub async fn migrate(&self) -> Result<usize, DbErr> {
         let pending = self.pending_migrations().await?.len();
         if pending == 0 {
             return Ok(0);
         }
         if self.is_sqlite() {
-            Migrator::up(&self.write, None).await?;
-            return Ok(pending);
+            return self.migrate_sqlite().await;
         }
         // A lock of the transaction: it is given back even when this process dies in the middle.
         let guard = self.write.begin().await?;
@@ -103,10 +106,28 @@ impl Db {
         Ok(pending)
     }
 
+    /// All in one transaction, which has the write lock from its beginning: who comes second sees what the first did.
+    async fn migrate_sqlite(&self) -> Result<usize, DbErr> {
+        let until = Instant::now() + BUSY_LIMIT;
+        let guard = loop {
+            match self.begin().await {
+                // Long migrations of another process outlast the driver's own patience.
+                Err(error) if is_retryable(&error) && Instant::now() < until => {}
+                begun => break begun?,
+            }
+        };
+        let pending = pending(&guard).await?.len();
+        Migrator::up(&guard, None).await?;
+        guard.commit().await?;
+        Ok(pending)
+    }
+
     /// The names of the migrations that the schema lacks.
+    ///
+    /// # Errors
+    /// Also where the schema has migrations that this version does not know.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, DbErr> {
-        let pending = Migrator::get_pending_migrations_read_only(&self.read).await?;
-        Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+        pending(&self.read).await
     }
 
     /// Closes every connection, after what runs on them.
@@ -115,6 +136,62 @@ impl Db {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(%error, "a database connection did not close cleanly");
             }
+        }
+    }
+}
+
+async fn pending(db: &impl ConnectionTrait) -> Result<Vec<String>, DbErr> {
+    match Migrator::get_pending_migrations_read_only(db).await {
+        Ok(pending) => Ok(pending.iter().map(|migration| migration.name().to_owned()).collect()),
+        // The library calls a migration that it does not know a missing file.
+        Err(DbErr::Custom(text)) if text.starts_with("Migration file of version") => {
+            let names: Vec<_> = text.split('\'').skip(1).step_by(2).collect();
+            Err(DbErr::Custom(format!(
+                "its schema is newer than this version of cosell, which does not know {}; use the newer version",
+                names.join(", ")
+            )))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a database's URL can be used, as far as it shows without a connection.
+///
+/// # Errors
+/// A sentence that says what is wrong.
+pub fn check_url(url: &str) -> Result<(), String> {
+    let options = if url.starts_with("sqlite:") {
+        url.parse::<SqliteConnectOptions>().map(drop)
+    } else {
+        url.parse::<PgConnectOptions>().map(drop)
+    };
+    match options {
+        // The driver says of which kind its fault is; here it can be no other.
+        Err(fault) => {
+            Err(format!("can't be used: {}", fault.to_string().trim_start_matches("error with configuration: ")))
+        }
+        Ok(()) => Ok(()),
+    }
+}
+
+/// How long processes that start at once on one SQLite file wait for each other.
+const BUSY_LIMIT: Duration = Duration::from_mins(5);
+/// How often they look.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
+
+/// Opens a pool on an SQLite file. Its first connection sets the file's journal mode, and SQLite does not wait for
+/// another process that does the same.
+async fn open_sqlite(
+    url: &str,
+    size: PoolSize,
+    connections: u32,
+    statements: &Arc<AtomicU64>,
+) -> Result<DatabaseConnection, DbErr> {
+    let until = Instant::now() + size.wait;
+    loop {
+        match open(url, size, connections, statements).await {
+            Err(error) if is_retryable(&error) && Instant::now() < until => tokio::time::sleep(BUSY_PAUSE).await,
+            opened => return opened,
         }
     }
 }

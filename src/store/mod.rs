@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod away;
+pub mod backup;
 mod batch;
 pub mod board;
 pub mod company;

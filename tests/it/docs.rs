@@ -46,7 +46,7 @@ fn no_page_names_a_setting_that_is_not_there() {
         for found in variable.find_iter(&page(&path)) {
             let known = ["COSELL_CONFIG", "COSELL_PLAYGROUND_BUNDLE", "COSELL_TEST_POSTGRES_URL"]
                 .contains(&found.as_str())
-                || SETTINGS.iter().any(|setting| setting.env == found.as_str());
+                || SETTINGS.iter().any(|setting| setting.is_set_by(found.as_str()));
             assert!(known, "{path} names {}, which is no setting", found.as_str());
         }
     }
@@ -80,6 +80,34 @@ fn the_commands_of_the_readme_exist() {
     }
     let script = format!("{}/scripts/test", env!("CARGO_MANIFEST_DIR"));
     assert!(readme.contains("scripts/test") && std::path::Path::new(&script).is_file());
+}
+
+/// Runs each command that the page for operators names with `--help`, and looks for each option.
+#[test]
+fn the_commands_of_the_page_for_operators_exist() {
+    let page = page("docs/operations.md");
+    let command =
+        Regex::new(r"(?:^|[ /])cosell ([a-z]+(?: add| verify)?|--check-config)\b([^#\n)]*)").expect("a pattern");
+    let option = Regex::new(r" (--[a-z][a-z-]*)").expect("a pattern");
+    let cli = Cli::new();
+    let mut seen = std::collections::BTreeSet::new();
+    let lines = blocks(&page, "sh").join("\n").replace("\\\n", " ");
+    // Of other programs that take the name as theirs.
+    let ours = lines.lines().filter(|line| !line.contains("docker build") && !line.contains("install -"));
+    for line in ours {
+        for found in command.captures_iter(line) {
+            let words = found[1].split(' ').filter(|word| *word != "--check-config").chain(["--help"]);
+            let help = cli.run(words);
+            assert_eq!(help.code, Some(0), "{line}: {help}");
+            for option in option.captures_iter(&found[2]) {
+                assert!(help.stdout.contains(&option[1]), "{line}: there is no option {}", &option[1]);
+            }
+            seen.insert(found[1].to_owned());
+        }
+    }
+    for name in ["serve", "migrate", "backup", "healthcheck", "company add", "audit verify"] {
+        assert!(seen.contains(name), "docs/operations.md does not show `cosell {name}`: {seen:?}");
+    }
 }
 
 /// The blocks of a page in that language.

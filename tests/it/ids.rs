@@ -12,13 +12,13 @@ use crate::support::rows::Rows;
 use crate::support::world::{Person, World};
 
 /// A place in the schema that takes an id: `Type.field:argument`, or `Input.field`.
-struct Place {
-    at: &'static str,
-    kind: NodeType,
+pub struct Place {
+    pub at: &'static str,
+    pub kind: NodeType,
     /// What is given beside the id: the names in it stand for the caller's own things.
-    rest: &'static str,
+    pub rest: &'static str,
     /// Where the fault is.
-    field: &'static str,
+    pub field: &'static str,
 }
 
 const fn place(at: &'static str, kind: NodeType, rest: &'static str, field: &'static str) -> Place {
@@ -29,7 +29,7 @@ use NodeType::{
     Activity, Comment, Company, Lead, LeadTemplate, MarketingList, Member, Opportunity, Partnership, Task, Workflow,
 };
 
-const PLACES: &[Place] = &[
+pub const PLACES: &[Place] = &[
     place("Query.node:id", Lead, "{ node(id: $id) { id } }", "id"),
     place("Query.node:id", Opportunity, "{ node(id: $id) { id } }", "id"),
     place("Query.node:id", Comment, "{ node(id: $id) { id } }", "id"),
@@ -242,7 +242,7 @@ async fn every_place_of_the_schema_that_takes_an_id_is_tested() {
 }
 
 /// One of each, of one company.
-struct Things {
+pub struct Things {
     lead: String,
     opportunity: String,
     comment: String,
@@ -267,7 +267,7 @@ struct Things {
 }
 
 impl Things {
-    async fn of(world: &World, company: &str, partner: &str) -> Self {
+    pub async fn of(world: &World, company: &str, partner: &str) -> Self {
         let admin = world.as_(company, "ADMIN");
         let partnership = world.partnership(company, partner).await;
         let back = world.partnership(partner, company).await;
@@ -322,7 +322,7 @@ impl Things {
         }
     }
 
-    fn id(&self, kind: NodeType) -> &str {
+    pub fn id(&self, kind: NodeType) -> &str {
         match kind {
             Company => &self.company,
             Member => &self.member,
@@ -362,7 +362,7 @@ async fn published(admin: &Person) -> String {
 }
 
 /// Calls the place with an id.
-async fn call(person: &Person, own: &Things, place: &Place, id: &str) -> Answer {
+pub async fn call(person: &Person, own: &Things, place: &Place, id: &str) -> Answer {
     let (owner, field) = place.at.split_once('.').expect("a path");
     let answer = match owner {
         "Subscription" => {

@@ -59,13 +59,11 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
     if !matches!(config.jwt.key, Some(KeySource::Secret(_))) {
         config.jwt.key = Some(KeySource::Secret(secret(&config.database.url)?));
     }
-    let mut end = End::prepare()?;
+    let end = End::prepare()?;
     let people = people(&config)?;
     let server = serve::start(config.clone(), system_clock(), people.clone()).await?;
     say(greeting(&config, server.addr, fresh, &people))?;
-    end.wait().await;
-    server.shutdown().await;
-    Ok(())
+    serve::run_until(end, server).await
 }
 
 /// What the demo sets where the operator has set nothing.

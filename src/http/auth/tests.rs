@@ -155,6 +155,12 @@ async fn each_required_claim_is_missed_by_its_name() {
     }
     assert_eq!(with_secret(&with("company", "  ")).await, Err(AuthError::ClaimMissing("company".to_owned())));
     assert_eq!(with_secret(&with("company", 7)).await, Err(AuthError::ClaimInvalid("company".to_owned())));
+    for name in ["sub", "company"] {
+        // Another one than without the space, for all that is known here.
+        for text in [" acme", "acme ", "acme\u{a0}"] {
+            assert_eq!(with_secret(&with(name, text)).await, Err(AuthError::ClaimInvalid(name.to_owned())), "{text:?}");
+        }
+    }
     assert_eq!(with_secret(&with("sub", "a\u{0}b")).await, Err(AuthError::ClaimInvalid("sub".to_owned())));
     assert_eq!(with_secret(&with("roles", json!([1]))).await, Err(AuthError::ClaimInvalid("roles".to_owned())));
     assert_eq!(with_secret(&with("exp", "soon")).await, Err(AuthError::ClaimInvalid("exp".to_owned())));

@@ -119,18 +119,23 @@ impl Running {
 
     /// The first line, on either stream, that contains this text; waits for it for a bounded time.
     pub fn line_with(&mut self, text: &str, limit: Duration) -> String {
+        self.line_with_any(&[text], limit)
+    }
+
+    /// The first line that contains any of these texts.
+    pub fn line_with_any(&mut self, texts: &[&str], limit: Duration) -> String {
         let until = Instant::now() + limit;
         loop {
             match self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
                 Ok(said) => {
                     let line = self.output.add(said);
-                    if line.contains(text) {
+                    if texts.iter().any(|text| line.contains(text)) {
                         return line.trim_end().to_owned();
                     }
                 }
                 Err(reason) => {
                     let ended = if reason == RecvTimeoutError::Timeout { "in time" } else { "before it ended" };
-                    panic!("`{}` did not say {text:?} {ended}\n{}", self.command, self.output)
+                    panic!("`{}` did not say {texts:?} {ended}\n{}", self.command, self.output)
                 }
             }
         }

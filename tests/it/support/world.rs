@@ -156,6 +156,11 @@ impl Deref for Person {
 }
 
 impl Person {
+    /// The same person at another server.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { token: self.token.clone(), client: Client::new(address, Some(&self.token)), address }
+    }
+
     /// A websocket as this person, past its `connection_ack`.
     pub async fn socket(&self) -> Socket {
         Socket::connect(self.address, &self.token).await
