@@ -124,8 +124,9 @@ fn run(folder: &Path, program: &str, arguments: impl IntoIterator<Item = OsStrin
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // The first lines say what it was.
-    let said: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).take(6).collect();
+    // The first lines say what it was; where the rest lies concerns this machine alone.
+    let told = |line: &&str| !line.trim().is_empty() && !line.contains("complete log");
+    let said: Vec<_> = said.lines().filter(told).take(5).collect();
     Err(failed(&format!("{name} failed, for want of a network perhaps.\n{}", said.join("\n"))))
 }
 

@@ -155,7 +155,25 @@ impl Manifest {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_value_makes_a_reader_panic(text in "\\PC{0,40}|[0-9]{0,12}/[0-9]{0,12}[a-z]{0,3}|[0-9a-f:./, ]{0,40}|https?://[a-z.:0-9/@?#\\[\\]]{0,30}", number: u32) {
+            let _ = Origins::parse(&text);
+            let _ = networks(&text);
+            let _ = Manifest::parse(&text);
+            if let Ok(Some(rate)) = Rate::parse(&text) {
+                prop_assert!(!(rate.refill / rate.burst.get()).is_zero());
+            }
+            if let Some(burst) = NonZeroU32::new(number) {
+                let day = Duration::from_hours(24);
+                prop_assert_eq!(Rate::parse(&format!("{number}/24h")), Ok(Some(Rate { burst, refill: day })));
+            }
+        }
+    }
 
     #[test]
     fn origins_are_written_as_a_browser_sends_them() {

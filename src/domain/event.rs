@@ -264,3 +264,26 @@ pub struct Event {
     /// The hash over it and the entry before it in that history.
     pub hash: Hash,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::arbitrary::any_json;
+
+    const WORDS: &[&str] =
+        &["LEAD_CREATED", "LEAD_UPDATED", "COMMENT_ADDED", "changes", "field", "before", "after", "stage", "id"];
+
+    proptest! {
+        #[test]
+        fn a_payload_of_the_log_is_an_event_that_is_written_the_same_or_none(kind in prop::sample::select(WORDS), content in any_json(WORDS)) {
+            let payload = json!({ "kind": kind, "content": content });
+            if let Ok(happening) = serde_json::from_value::<Happening>(payload) {
+                let written: Value = serde_json::to_value(&happening).unwrap();
+                prop_assert_eq!(serde_json::from_value::<Happening>(written).unwrap(), happening);
+            }
+        }
+    }
+}

@@ -113,6 +113,8 @@ pub fn expect(text: &str, kind: NodeType) -> Result<Uuid, String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -129,6 +131,21 @@ mod tests {
     fn what_is_no_id_is_refused() {
         for text in ["", "x", "AAAAAAAAAAAAAAAAAAAAAAA", "BAGQLFwAAHAAgAAAAAAAAAE=", "BAGQLFwAAHAAgAAAAAAAA\u{e4}"] {
             assert_eq!(decode(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_the_id_of_one_thing_or_of_none(text in "\\PC{0,30}|[A-Za-z0-9_=+/-]{22,24}") {
+            if let Some((kind, id)) = decode(&text) {
+                prop_assert_eq!(encode(kind, id), text);
+            }
+        }
+
+        #[test]
+        fn whatever_was_written_is_read(kind in prop::sample::select(NodeType::ALL.to_vec()), id: u128) {
+            let id = Uuid::from_u128(id);
+            prop_assert_eq!(decode(&encode(kind, id)), Some((kind, id)));
         }
     }
 }

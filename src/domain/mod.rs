@@ -1,6 +1,8 @@
 //! The rules, pure: no async, no database, no GraphQL, no clock, no randomness. What they need is handed in.
 
 pub mod actor;
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod audit;
 pub mod clock;
 pub mod comment;

@@ -236,7 +236,10 @@ pub(super) fn oversize_fault(oversize: &Oversize) -> Fault {
         }
         Oversize::Over(Bound::Tokens, most) => over("The document has more than # tokens.", "limits.max_tokens", most),
         Oversize::Nesting => Fault::new(ErrorCode::QueryTooComplex, "The document is nested too deep."),
-        Oversize::Introspection => Fault::new(ErrorCode::QueryTooComplex, "Introspection nests its lists too deep."),
+        Oversize::Introspection => Fault::new(
+            ErrorCode::QueryTooComplex,
+            "Introspection nests its lists too deep, or asks for the schema too often.",
+        ),
         Oversize::Circle => Fault::new(ErrorCode::InvalidInput, "A fragment must not contain itself."),
     }
 }

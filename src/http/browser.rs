@@ -49,7 +49,7 @@ pub(super) fn may_connect(headers: &HeaderMap, origins: &Origins) -> bool {
 }
 
 /// Whether an origin is that of the server as the browser knows it.
-fn is_own(headers: &HeaderMap, origin: &HeaderValue) -> bool {
+pub(super) fn is_own(headers: &HeaderMap, origin: &HeaderValue) -> bool {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://"));
     matches!((origin, host), (Some((_, origin)), Some(host)) if origin.eq_ignore_ascii_case(host))

@@ -9,7 +9,7 @@ use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, FragmentDefinition, OperationDefinition, OperationType, Selection,
     SelectionSet,
 };
-use async_graphql::{Name, Positioned};
+use async_graphql::{Name, Positioned, Value};
 
 use crate::config::Limits;
 
@@ -22,6 +22,8 @@ const MAX_BRACKETS: usize = 2 * MAX_NESTING;
 /// How often lists of the schema's own types may be nested: fields of types of fields grow exponentially, and the
 /// tools ask for one level.
 const MAX_SCHEMA_LISTS: usize = 3;
+/// How much of the schema may be asked for at once: `__type` weighs one, `__schema` five. Each is walked again for itself.
+const MAX_SCHEMA_WEIGHT: usize = 10;
 
 /// How large a document may be.
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +67,7 @@ pub(super) enum Oversize {
     Over(Bound, usize),
     /// Nested deeper than is ever walked.
     Nesting,
-    /// Introspection that asks for lists of lists of lists.
+    /// Introspection that asks for lists of lists of lists, or for the schema again and again.
     Introspection,
     /// A fragment that contains itself.
     Circle,
@@ -88,8 +90,8 @@ struct Size {
     nesting: usize,
     /// Nested lists of introspection fields, by their names.
     lists: usize,
-    /// Whether the schema is asked for.
-    schema: bool,
+    /// How much of the schema is asked for.
+    schema: usize,
 }
 
 impl Size {
@@ -123,7 +125,7 @@ impl Size {
             depth: self.depth.max(other.depth),
             nesting: self.nesting.max(other.nesting),
             lists: self.lists.max(other.lists),
-            schema: self.schema || other.schema,
+            schema: self.schema.saturating_add(other.schema),
         }
     }
 }
@@ -141,6 +143,8 @@ pub(super) struct Shape {
     pub(super) roots: usize,
     /// The variables that must be given, which the library finds out only on reaching a field.
     pub(super) required: Vec<Name>,
+    /// What the document gives for variables that are absent; the library forgets it in `@skip` and `@include`.
+    pub(super) defaults: Vec<(Name, Value)>,
     /// Whether the selections at the root are all fields, none in a fragment.
     pub(super) plain: bool,
     /// The argument `after` of the root field: a subscription that has one is to be resumed.
@@ -276,8 +280,8 @@ pub(super) fn check(
     }
     let shape = choose(&document.operations, operation_name).map(|operation| Shape {
         ty: operation.ty,
-        introspects: total.schema,
-        only_introspects: total.schema
+        introspects: total.schema > 0,
+        only_introspects: total.schema > 0
             && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
         roots: operation.selection_set.node.items.len(),
         plain: operation.selection_set.node.items.iter().all(|item| matches!(item.node, Selection::Field(_))),
@@ -287,6 +291,11 @@ pub(super) fn check(
             .iter()
             .filter(|variable| variable.node.default_value().is_none())
             .map(|variable| variable.node.name.node.clone())
+            .collect(),
+        defaults: operation
+            .variable_definitions
+            .iter()
+            .filter_map(|it| Some((it.node.name.node.clone(), it.node.default_value.as_ref()?.node.clone())))
             .collect(),
     });
     // The tools' own query for the schema is deep by nature; the library has another limit for it.
@@ -372,13 +381,17 @@ impl<'a> Measure<'a> {
                 Selection::Field(field) => {
                     let inner = self.selections(&field.node.selection_set.node, depth + 1)?;
                     let name = field.node.name.node.as_str();
-                    let schema = matches!(name, "__schema" | "__type");
-                    if schema && inner.lists > MAX_SCHEMA_LISTS {
+                    let schema = match name {
+                        "__schema" => 5,
+                        "__type" => 1,
+                        _ => 0,
+                    };
+                    if schema > 0 && inner.lists > MAX_SCHEMA_LISTS {
                         return Err(Oversize::Introspection);
                     }
                     let list = matches!(name, "fields" | "inputFields" | "interfaces" | "possibleTypes");
                     let lists = inner.lists + usize::from(list);
-                    Size { lists, schema: inner.schema || schema, ..inner.below(&field.node) }
+                    Size { lists, schema: inner.schema.saturating_add(schema), ..inner.below(&field.node) }
                 }
                 Selection::FragmentSpread(spread) => {
                     self.fragment(&spread.node.fragment_name.node, depth)?.inside(spread.node.directives.len())
@@ -398,6 +411,9 @@ impl<'a> Measure<'a> {
         self.bounds.hold(Bound::Aliases, size.aliases)?;
         self.bounds.hold(Bound::Directives, size.directives)?;
         self.bounds.hold(Bound::Fields, size.fields)?;
+        if size.schema > MAX_SCHEMA_WEIGHT {
+            return Err(Oversize::Introspection);
+        }
         if size.nesting > MAX_NESTING { Err(Oversize::Nesting) } else { Ok(()) }
     }
 }
@@ -407,8 +423,10 @@ mod tests {
     use std::fmt::Write;
 
     use async_graphql::parser::parse_query;
+    use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::arbitrary::mutated;
 
     const BOUNDS: Bounds =
         Bounds { depth: 15, fields: 5000, aliases: 20, root_fields: 10, directives: 20, tokens: 100_000 };
@@ -490,6 +508,13 @@ mod tests {
         assert_eq!(measure(&deep), Err(Oversize::Introspection));
         let own = format!("{{ a {{ {} name {} }} }}", "fields { type { ".repeat(5), "} }".repeat(5));
         assert!(measure(&own).is_ok());
+        let again = |times: usize, what: &str| {
+            measure(&format!("{{ {} }}", (0..times).map(|n| format!("a{n}: {what} ")).collect::<String>())).map(|_| ())
+        };
+        assert_eq!(again(2, "__schema { types { name } }"), Ok(()));
+        assert_eq!(again(3, "__schema { types { name } }"), Err(Oversize::Introspection));
+        assert_eq!(again(10, "__type(name: \"A\") { name }"), Ok(()));
+        assert_eq!(again(11, "__type(name: \"A\") { name }"), Err(Oversize::Introspection));
     }
 
     #[test]
@@ -540,4 +565,67 @@ mod tests {
         assert!(measure(&deep(15)).is_ok());
         assert_eq!(measure(&deep(16)), over(Bound::Depth, 15));
     }
+
+    const DOCUMENT: &str = "query a($b: [[Int!]!] = [1], $c: D = {e: \"f\"}) @g(h: 1.5e3) { i: j(k: $b, l: \"\"\"m\"\"\") { ...n ... on O { p } } } \
+                            fragment n on Q { r @include(if: true) __typename } # s";
+
+    proptest! {
+        #[test]
+        fn whatever_is_no_deeper_than_allowed_is_parsed_or_refused_in_words(
+            text in prop_oneof![
+                any::<String>(), "[\\[\\](){}\"#\\\\a$@!:.\n ]{0,400}", mutated(DOCUMENT.to_owned()),
+                prop::collection::vec(prop::sample::select(TOKENS), 0..200).prop_map(|tokens| tokens.concat()),
+            ],
+        ) {
+            let held = check_text(&text, 10_000);
+            if held.is_ok() && let Ok(document) = parse_query(&text) {
+                let _ = check(&document, None, &BOUNDS);
+                let _ = check(&document, Some("a"), &BOUNDS);
+            }
+        }
+
+        #[test]
+        fn brackets_over_the_limit_are_found_wherever_a_parser_would_see_them(before in "[a-z ,{}]{0,20}", more in 1_usize..50) {
+            let deep = "[".repeat(MAX_BRACKETS + more);
+            // A bracket that closes takes one away, and there are at most twenty.
+            let text = format!("{before}{deep}{}", "[".repeat(20));
+            prop_assert_eq!(check_text(&text, 10_000), Err(Oversize::Nesting));
+        }
+    }
+
+    const TOKENS: &[&str] = &[
+        "{",
+        "}",
+        "[",
+        "]",
+        "(",
+        ")",
+        "\"",
+        "\"\"\"",
+        "\\",
+        "#",
+        "\n",
+        " ",
+        "query ",
+        "fragment ",
+        "on ",
+        "a ",
+        "$a",
+        ":",
+        "=",
+        "!",
+        "...",
+        "@a",
+        "1",
+        "1.5",
+        "-",
+        "null ",
+        "true ",
+        "|",
+        "&",
+        ",",
+        "\u{feff}",
+        "__schema",
+        "__type",
+    ];
 }

@@ -124,6 +124,9 @@ fn is_utf8(charset: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
     use super::*;
 
     fn accept(value: &str) -> Option<Media> {
@@ -176,5 +179,29 @@ mod tests {
         assert!(!is("multipart/form-data; boundary=x"));
         assert!(!is("application/x-www-form-urlencoded"));
         assert!(!is_json(&HeaderMap::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_a_reader_panic(values in prop::collection::vec(
+            prop_oneof![prop::collection::vec(any::<u8>(), 0..60), "(application/(json|\\*|graphql-response\\+json)|\\*/\\*|text/event-stream)?(;[a-z]{0,7}=?[\"0-9a-z.-]{0,9}){0,3},?"
+                .prop_map(String::into_bytes)], 0..4)) {
+            let mut headers = HeaderMap::new();
+            for value in values.iter().filter_map(|value| HeaderValue::from_bytes(value).ok()) {
+                headers.append(header::ACCEPT, value.clone());
+                headers.append(header::CONTENT_TYPE, value);
+            }
+            accepted(&headers);
+            accepts_events(&headers);
+            // More than one label is none.
+            prop_assert!(!is_json(&headers) || headers.get_all(header::CONTENT_TYPE).iter().count() == 1);
+        }
+
+        #[test]
+        fn a_label_that_does_not_begin_with_json_s_name_is_not_json(label in "[a-z]{1,11}/[a-z+.]{1,9}(;[ -~]{0,20})?") {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, label.parse().unwrap());
+            prop_assert_eq!(is_json(&headers) && !label.starts_with("application/json"), false);
+        }
     }
 }

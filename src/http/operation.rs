@@ -141,6 +141,9 @@ pub(super) fn ready_again<E: Executor>(
     };
     request.operation_name.clone_from(&params.operation_name);
     request.variables = Variables::from_json(Value::Object(params.variables.clone()));
+    for (name, default) in shape.iter().flat_map(|shape| &shape.defaults) {
+        request.variables.entry(name.clone()).or_insert_with(|| default.clone());
+    }
     request.extensions = async_graphql::Extensions(
         params
             .extensions

@@ -16,7 +16,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use cosell_playground::File;
 use serde::Serialize;
 
-use super::App;
+use super::{App, browser};
 use crate::config::Secret;
 
 /// Somebody whom the playground's user can be. Only the demo has them: whoever opens the page gets their tokens.
@@ -141,12 +141,10 @@ fn foreign(headers: &HeaderMap, listen: std::net::IpAddr) -> Option<&'static str
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
         return Some("The people of the demo are for its own page.");
     }
-    let host = text(header::HOST).unwrap_or_default();
-    if let Some(origin) = text(header::ORIGIN)
-        && origin.split_once("://").is_none_or(|(_, authority)| authority != host)
-    {
+    if headers.get(header::ORIGIN).is_some_and(|origin| !browser::is_own(headers, origin)) {
         return Some("The people of the demo are for its own page.");
     }
+    let host = text(header::HOST).unwrap_or_default();
     let host = host.parse::<axum::http::uri::Authority>().ok();
     let host = host.as_ref().map_or("", |host| host.host()).trim_end_matches('.').to_ascii_lowercase();
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();

@@ -198,3 +198,72 @@ fn moment(millis: i64, field: &str) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_millis(millis)
         .ok_or_else(|| Fault::invalid(field, "This is not a cursor that the server gave to your company.").into())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LISTS: [List; 9] = [
+        List::Leads(LeadSort::Created),
+        List::Leads(LeadSort::Value),
+        List::Opportunities,
+        List::Partnerships,
+        List::Members,
+        List::Tasks,
+        List::Comments,
+        List::Log,
+        List::MarketingLists,
+    ];
+
+    fn company(id: u128) -> CompanyId {
+        CompanyId(Uuid::from_u128(id))
+    }
+
+    fn any_cursor() -> impl Strategy<Value = Cursor> {
+        (any::<u128>(), prop::sample::select(LISTS.to_vec()), any::<i64>(), any::<u128>()).prop_map(
+            |(of, list, key, id)| Cursor { company: company(of), list: list.tag(), key, id: Uuid::from_u128(id) },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_of_a_stranger_is_a_cursor(key: [u8; 32], of: u128, text in "\\PC{0,60}|[A-Za-z0-9_-]{48,52}") {
+            let cursors = Cursors::new(key.to_vec());
+            prop_assert!(cursors.read(company(of), &text, "after").is_err());
+        }
+
+        #[test]
+        fn a_cursor_is_read_as_it_was_written_by_its_company_alone(key: [u8; 32], cursor in any_cursor(), other: u128) {
+            let cursors = Cursors::new(key.to_vec());
+            let text = cursors.text(&cursor);
+            let read = cursors.read(cursor.company, &text, "after").map_err(|error| format!("{error:?}"));
+            prop_assert_eq!(read, Ok((cursor.list, cursor.key, cursor.id)));
+            if company(other) != cursor.company {
+                prop_assert!(cursors.read(company(other), &text, "after").is_err());
+            }
+            prop_assert!(Cursors::new(vec![1]).read(cursor.company, &text, "after").is_err());
+            // Whatever was signed, a list takes what is its own and a time that there is.
+            for list in LISTS {
+                let taken = cursors.read_created(cursor.company, list, &text, "after").is_ok();
+                prop_assert!(!taken || list.tag() == cursor.list);
+            }
+            let _ = cursors.read_lead(cursor.company, LeadSort::Created, &text, "after");
+            let _ = cursors.read_lead(cursor.company, LeadSort::Value, &text, "after");
+            let _ = cursors.read_log_or_comment(cursor.company, &text, "after");
+        }
+
+        #[test]
+        fn a_changed_cursor_is_none(key: [u8; 32], cursor in any_cursor(), at in any::<prop::sample::Index>(), bit in 0u8..8) {
+            let cursors = Cursors::new(key.to_vec());
+            let mut bytes = URL_SAFE_NO_PAD.decode(cursors.text(&cursor)).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            prop_assert!(cursors.read(cursor.company, &URL_SAFE_NO_PAD.encode(&bytes), "after").is_err());
+            for length in 0..bytes.len() {
+                prop_assert!(cursors.read(cursor.company, &URL_SAFE_NO_PAD.encode(&bytes[..length]), "after").is_err());
+            }
+        }
+    }
+}

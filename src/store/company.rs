@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use cosell_entity::{company, company_feed, company_sequence, installation, lead_view, member, partnership, template};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
@@ -186,11 +186,18 @@ pub async fn members(
     Ok(Slice::cut(rows, window.limit, window.last))
 }
 
-/// The member, where it is of the caller's company or of one that the caller's shares or shared leads with.
+/// The member, where it is of the caller's company or of one that the caller's shares or shared leads with. One statement,
+/// so that a member that may not be seen takes as long as none.
 pub async fn visible_member(db: &impl ConnectionTrait, scope: Scope, id: MemberId) -> Result<Option<Profile>> {
-    let Some(row) = member::Entity::find_by_id(id.0).one(db).await? else { return Ok(None) };
-    let visible = is_counterpart(db, scope, CompanyId(row.company_id)).await?;
-    Ok(visible.then(|| profile_of(row)))
+    use partnership::Column as P;
+    let own = scope.company().0;
+    let others =
+        |mine: P, theirs: P| partnership::Entity::find().filter(mine.eq(own)).select_only().column(theirs).into_query();
+    let seen = Condition::any()
+        .add(member::Column::CompanyId.eq(own))
+        .add(member::Column::CompanyId.in_subquery(others(P::VendorId, P::PartnerId)))
+        .add(member::Column::CompanyId.in_subquery(others(P::PartnerId, P::VendorId)));
+    Ok(member::Entity::find_by_id(id.0).filter(seen).one(db).await?.map(profile_of))
 }
 
 /// Whether the company is the caller's own or one of its partnerships, past ones too.
@@ -466,10 +473,19 @@ pub async fn templates_by_ids(db: &impl ConnectionTrait, ids: &[TemplateId]) -> 
         .collect()
 }
 
-/// The template, where it is the caller's company's, or where a lead that the company sees started from it.
+/// The template, where it is the caller's company's, or where a lead that the company sees started from it. What may not be
+/// seen takes one statement, as what does not exist.
 pub async fn visible_template(db: &impl ConnectionTrait, scope: Scope, id: TemplateId) -> Result<Option<Template>> {
     use lead_view::Column as C;
-    let Some(row) = template::Entity::find_by_id(id.0).one(db).await? else { return Ok(None) };
+    let of_leads = lead_view::Entity::find()
+        .filter(scope.leads().add(C::TemplateId.eq(id.0)))
+        .select_only()
+        .column(C::TemplateId)
+        .into_query();
+    let seen = Condition::any()
+        .add(template::Column::CompanyId.eq(scope.company().0))
+        .add(template::Column::Id.in_subquery(of_leads));
+    let Some(row) = template::Entity::find_by_id(id.0).filter(seen).one(db).await? else { return Ok(None) };
     let mut found = template_of(row)?;
     if found.company == scope.company() {
         return Ok(Some(found));

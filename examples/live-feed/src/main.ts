@@ -9,9 +9,9 @@ import { Interrupted, Server } from './server.js';
 import { settings } from './settings.js';
 
 const told = settings();
-const server = new Server(told);
 const place = new Place(told.cursorFile);
 const stop = new AbortController();
+const server = new Server(told, stop.signal);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 
 const say = (text: string): void => void process.stderr.write(`live-feed: ${text}\n`);
@@ -37,7 +37,7 @@ async function follow(after: string): Promise<void> {
     failures = 0;
     say('following');
   };
-  for await (const { activity } of server.subscribe(Follow, { after }, stop.signal, welcome)) take(activity);
+  for await (const { activity } of server.subscribe(Follow, { after }, welcome)) take(activity);
   if (!stop.signal.aborted) throw new Interrupted('LOST', 'the server completed the feed');
 }
 

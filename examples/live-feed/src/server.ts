@@ -66,12 +66,21 @@ function closed(code: number, reason: string): Interrupted {
 }
 
 export class Server {
-  constructor(private readonly settings: Settings) {}
+  constructor(
+    private readonly settings: Settings,
+    /** Ends whatever is under way. */
+    private readonly stop: AbortSignal,
+  ) {}
 
   async query<Data, Variables>(document: TypedDocumentString<Data, Variables>, variables: Variables): Promise<Data> {
     let response: Response;
     let body: { data?: Data | null; errors?: GraphqlError[] };
+    const request = new AbortController();
+    const end = (): void => request.abort();
+    const late = setTimeout(end, 30_000);
+    this.stop.addEventListener('abort', end);
     try {
+      this.stop.throwIfAborted();
       response = await fetch(this.settings.http, {
         method: 'POST',
         headers: {
@@ -80,25 +89,28 @@ export class Server {
           Authorization: `Bearer ${this.settings.token()}`,
         },
         body: JSON.stringify({ query: document.toString(), variables }),
-        signal: AbortSignal.timeout(30_000),
+        signal: request.signal,
       });
       body = (await response.json()) as typeof body;
     } catch (fault) {
       const cause = (fault as Error).cause;
       throw new Interrupted('LOST', cause instanceof Error ? cause.message : String(fault));
+    } finally {
+      clearTimeout(late);
+      this.stop.removeEventListener('abort', end);
     }
     if (body.errors?.length) throw refused(body.errors);
     if (!body.data) throw new Interrupted('LOST', `an answer with the status ${response.status} and without data`);
     return body.data;
   }
 
-  /** Yields what a subscription brings, until it is interrupted, or stopped by the signal; says when it is let in. */
+  /** Yields what a subscription brings, until it is interrupted or stopped; says when it is let in. */
   async *subscribe<Data, Variables extends Record<string, unknown>>(
     document: TypedDocumentString<Data, Variables>,
     variables: Variables,
-    stop: AbortSignal,
     welcome: () => void,
   ): AsyncGenerator<Data, void> {
+    if (this.stop.aborted) return;
     let late: NodeJS.Timeout | undefined;
     const client = createClient({
       url: this.settings.websocket,
@@ -118,7 +130,7 @@ export class Server {
       },
     });
     const dispose = (): void => void client.dispose();
-    stop.addEventListener('abort', dispose);
+    this.stop.addEventListener('abort', dispose);
     try {
       const results = client.iterate<Data>({ query: document.toString(), variables });
       for await (const { data, errors } of results) {
@@ -133,7 +145,7 @@ export class Server {
       throw code === undefined ? new Interrupted('LOST', message ?? String(fault)) : closed(code, reason ?? '');
     } finally {
       clearTimeout(late);
-      stop.removeEventListener('abort', dispose);
+      this.stop.removeEventListener('abort', dispose);
       await client.dispose();
     }
   }

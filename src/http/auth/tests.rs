@@ -12,13 +12,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
 use base64::prelude::BASE64_STANDARD;
+use futures_util::FutureExt as _;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{EncodingKey, Header as TokenHeader};
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::config::{Secret, load};
+use crate::domain::arbitrary::any_json;
 
 pub(crate) const SECRET: &str = "a secret of the tests, long enough";
 const NOW: i64 = 1_800_000_000;
@@ -292,6 +295,28 @@ async fn a_minted_token_is_accepted_wherever_the_claims_are() {
     config.jwt.key = None;
     assert!(matches!(mint(&config.jwt, &token), Err(MintError::NoSecret)));
 }
+
+proptest! {
+    #[test]
+    fn no_text_is_a_token_and_no_header_makes_the_reader_panic(text in "\\PC{0,80}|[A-Za-z0-9_=-]{0,60}(\\.[A-Za-z0-9_=-]{0,60}){0,4}", json in any_json(WORDS)) {
+        let config = config(Some(KeySource::Secret(Secret::new(SECRET))));
+        let auth = Authenticator::new(&config, clock()).unwrap();
+        let headed = format!("{}.{}.AAAA", BASE64_URL_SAFE_NO_PAD.encode(json.to_string()), BASE64_URL_SAFE_NO_PAD.encode(json.to_string()));
+        for token in [&text, &headed] {
+            prop_assert!(auth.authenticate(token).now_or_never().expect("one key needs no wait").is_err());
+            let _ = strip_bearer(token);
+        }
+        // Signed or not, claims of any form are read or refused in words.
+        if let Ok(identity) = auth.read(&json) {
+            prop_assert!(!identity.company_slug.trim().is_empty() && !identity.subject.trim().is_empty());
+        }
+    }
+}
+
+const WORDS: &[&str] = &[
+    "alg", "HS256", "none", "kid", "crit", "typ", "exp", "nbf", "iss", "aud", "sub", "company", "roles", "cosell",
+    "ADMIN",
+];
 
 #[test]
 fn the_authorization_header_must_be_a_bearer_token() {

@@ -89,3 +89,48 @@ impl Outgoing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::arbitrary::{any_json, mutated};
+
+    const WORDS: &[&str] = &[
+        "id",
+        "type",
+        "payload",
+        "connection_init",
+        "subscribe",
+        "complete",
+        "ping",
+        "pong",
+        "query",
+        "variables",
+        "operationName",
+        "extensions",
+        "documentId",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_message_makes_the_reader_panic(text in any::<String>(), json in any_json(WORDS)) {
+            // A reason has to fit into a close frame, or be cut there; it never repeats what the client wrote at length.
+            for text in [text, json.to_string()] {
+                if let Err(reason) = Incoming::parse(&text) {
+                    prop_assert!(reason.len() < 200, "{}", reason);
+                }
+            }
+        }
+
+        #[test]
+        fn a_message_that_was_changed_is_read_or_refused(text in mutated(
+            r#"{"id":"1","type":"subscribe","payload":{"query":"{ a }","variables":{"b":[1]},"operationName":null}}"#.to_owned()
+        )) {
+            if let Ok(Incoming::Subscribe(id, _) | Incoming::Complete(id)) = Incoming::parse(&text) {
+                prop_assert!((1..=MAX_ID_BYTES).contains(&id.len()));
+            }
+        }
+    }
+}

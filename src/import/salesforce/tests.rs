@@ -1,6 +1,8 @@
+use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::domain::arbitrary::{any_json, mutated};
 use crate::error::Fault;
 
 fn export(records: &Value) -> Export {
@@ -186,4 +188,62 @@ fn what_is_no_export_is_refused_with_its_place() {
     assert!(fault(b"{\"rows\": []}").contains("no list of records"));
     assert!(fault(b"\xFF\xFE[\0]\0").contains("UTF-16"));
     assert!(fault(b"[\"\xC3\x28\"]").contains("no JSON"));
+}
+
+const WORDS: &[&str] = &[
+    "records",
+    "attributes",
+    "type",
+    "Lead",
+    "Company",
+    "LastName",
+    "Email",
+    "Phone",
+    "Website",
+    "NumberOfEmployees",
+    "Country",
+    "State",
+    "Street",
+    "AnnualRevenue",
+    "IsConverted",
+    "Id",
+    "referenceId",
+    "url",
+    "LeadSource",
+];
+
+/// Reads a file to its end, as an import does.
+fn taken(bytes: &[u8]) {
+    for record in read(bytes).map_or_else(|_| Vec::new(), |export| export.records) {
+        if let Content::Lead(reading) = record.content {
+            let mut faults = Vec::new();
+            let _ = reading.lead.customer.validate("input.customer", &mut faults);
+            place_faults(&faults, &reading.sources, &record.pointer);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_file_makes_the_reader_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..200), json in any_json(WORDS), one in any_json(WORDS),
+        text in mutated(json!({ "records": [whole()] }).to_string()),
+    ) {
+        taken(&bytes);
+        taken(json.to_string().as_bytes());
+        taken(json!({ "records": [one] }).to_string().as_bytes());
+        taken(text.as_bytes());
+    }
+
+    #[test]
+    fn a_record_with_anything_in_one_field_is_read_skipped_or_told_of(
+        field in prop::sample::select(whole().as_object().unwrap().keys().cloned().collect::<Vec<_>>()), value in any_json(WORDS),
+    ) {
+        let file = json!({ "records": [with(&field, value), whole()] });
+        let export = read(file.to_string().as_bytes()).unwrap();
+        prop_assert_eq!(export.records.len(), 2);
+        // What is wrong with one is the other's no fault.
+        prop_assert!(matches!(export.records[1].content, Content::Lead(_)));
+        taken(file.to_string().as_bytes());
+    }
 }
