@@ -101,16 +101,20 @@ install_postgres() {
     has_postgres || fail "the package postgresql of this system is older than 15, which is the oldest that cosell supports"
 }
 
-install_what_is_missing() {
+install_what_the_build_needs() {
     command -v cargo >/dev/null || fail "there is no cargo: install Rust from https://rustup.rs"
 
     # Libraries in C are built: aws-lc (crypto) and SQLite.
     local -a missing=()
     command -v cc >/dev/null || missing+=(gcc libc6-dev)
     [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
-    [ -n "${COSELL_TEST_POSTGRES_URL:-}" ] || has_postgres || install_postgres
-    has_nats || install_nats
     # Before cargo: the playground's bundle is made while the server is built.
     has_node || install_node
+}
+
+install_what_is_missing() {
+    install_what_the_build_needs
+    [ -n "${COSELL_TEST_POSTGRES_URL:-}" ] || has_postgres || install_postgres
+    has_nats || install_nats
     install_systemd
 }
