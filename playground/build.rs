@@ -155,6 +155,7 @@ fn copy_all(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// The table of the files, as Rust.
+#[allow(clippy::unnecessary_debug_formatting, reason = "a name within quotes is what Rust reads")]
 fn table(bundle: &Path) -> io::Result<String> {
     let wrong = |line: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{LIST}: {line:?} is not understood"));
     let bundle = bundle.canonicalize()?;

@@ -5,6 +5,7 @@
 
 mod bus;
 mod door;
+mod otlp;
 mod reader;
 mod settings;
 mod warnings;
@@ -21,6 +22,7 @@ use url::Url;
 
 pub use self::bus::{Bus, NatsUrl};
 pub use self::door::{Documents, Manifest, Origins, Rate};
+pub use self::otlp::Otlp;
 pub use self::reader::Effective;
 use self::reader::Reader;
 pub(crate) use self::reader::duration as parse_duration;
@@ -56,6 +58,10 @@ pub struct Config {
     pub idempotency_retention: Duration,
     /// The log.
     pub log: Log,
+    /// Where metrics are served, where they are.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Where spans are sent, where they are.
+    pub otlp: Option<Otlp>,
     /// What is allowed but probably not meant, one sentence each; for the log at start.
     pub warnings: Vec<String>,
 }
@@ -187,7 +193,7 @@ pub struct Jwt {
 }
 
 /// Where the key comes from that tokens are verified with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum KeySource {
     /// A shared secret: HS256.
     Secret(Secret),
@@ -200,6 +206,17 @@ pub enum KeySource {
     },
     /// The issuer's JSON Web Key Set.
     Jwks(Url),
+}
+
+impl fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Secret(secret) => f.debug_tuple("Secret").field(secret).finish(),
+            Self::PublicKey { path, .. } => f.debug_struct("PublicKey").field("path", path).finish_non_exhaustive(),
+            // Its query may hold a key.
+            Self::Jwks(url) => f.debug_tuple("Jwks").field(&shown(url)).finish(),
+        }
+    }
 }
 
 /// JSON pointers (RFC 6901) to what is read from a token's claims.
@@ -335,9 +352,10 @@ pub fn examine(file: Option<&Path>, env: impl IntoIterator<Item = (String, Strin
     let mut reader = Reader::new(env, table, faults);
     let second = Duration::from_secs(1);
     let day = Duration::from_hours(24);
-    let listen = reader.parsed("listen", |text| {
+    let address = |text: &str| {
         text.parse::<SocketAddr>().map_err(|_| "must be an address and a port, such as 127.0.0.1:8080".to_owned())
-    });
+    };
+    let listen = reader.parsed("listen", address);
     let database = read_database(&mut reader);
     let jwt = read_jwt(&mut reader, &mut warnings);
     let http = read_http(&mut reader);
@@ -357,6 +375,8 @@ pub fn examine(file: Option<&Path>, env: impl IntoIterator<Item = (String, Strin
         "json" => Ok(LogFormat::Json),
         _ => Err("must be text or json".to_owned()),
     });
+    let metrics_listen = reader.parsed("metrics.listen", address);
+    let otlp = read_otlp(&mut reader, &mut warnings);
 
     warnings.extend(warnings::of(database.as_ref(), jwt.as_ref(), bus.as_ref(), http.as_ref()));
 
@@ -375,6 +395,8 @@ pub fn examine(file: Option<&Path>, env: impl IntoIterator<Item = (String, Strin
             expiring_before: expiring_before?,
             idempotency_retention: idempotency_retention?,
             log: Log { filter: filter?.value, format: format?.value },
+            metrics_listen: metrics_listen.map(|found| found.value),
+            otlp: otlp?,
             warnings: warnings.clone(),
         })
     })();
@@ -409,6 +431,30 @@ fn read_database(reader: &mut Reader) -> Option<Database> {
         min_connections: u32::try_from(min?).ok()?,
         acquire_timeout: acquire_timeout?,
     })
+}
+
+/// None where a fault was noted; `Some(None)` where it is off.
+#[allow(clippy::option_option, reason = "off is a setting like any other")]
+fn read_otlp(reader: &mut Reader, warnings: &mut Vec<String>) -> Option<Option<Otlp>> {
+    let before = reader.faults.len();
+    let endpoint = reader.parsed("otlp.endpoint", otlp::endpoint);
+    let headers = reader.parsed("otlp.headers", otlp::headers);
+    let service_name = reader.optional("otlp.service_name");
+    let sample_ratio = reader.parsed_number("otlp.sample_ratio", otlp::ratio);
+    if reader.faults.len() > before {
+        return None;
+    }
+    let Some(endpoint) = endpoint else { return Some(None) };
+    let headers = headers.map(|found| found.value).unwrap_or_default();
+    if endpoint.value.scheme() == "http" && !is_loopback(&endpoint.value) && !headers.is_empty() {
+        warnings.push("otlp.headers: what is sent without TLS can be read on the way".to_owned());
+    }
+    Some(Some(Otlp {
+        endpoint: endpoint.value,
+        headers,
+        service_name: service_name?.value,
+        sample_ratio: sample_ratio?.value,
+    }))
 }
 
 fn read_bus(reader: &mut Reader, database: Option<&Database>) -> Option<Bus> {
@@ -574,6 +620,13 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         ws_send_timeout: ws_send_timeout?,
         ws_max_sockets: size(ws_max_sockets?)?,
     })
+}
+
+/// A URL as it is shown: without what may be secret in it.
+pub(crate) fn shown(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{host}{port}{}", url.scheme(), url.path())
 }
 
 /// Whether the URL's host is this machine.

@@ -47,6 +47,33 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// All of them.
+    pub const ALL: [Self; 18] = [
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::InvalidInput,
+        Self::Required,
+        Self::InvalidTransition,
+        Self::LeadExpired,
+        Self::LeadInactive,
+        Self::Conflict,
+        Self::Duplicate,
+        Self::CursorExpired,
+        Self::RateLimited,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
+        Self::DocumentNotTrusted,
+        Self::QueryTooComplex,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The code of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -21,7 +21,9 @@ use crate::{
     error::Error,
     feed::{Carrier, Feed, FeedSettings, Link, Signals},
     graphql,
-    http::{self, App, Authenticator, Connections, Identity, Person, SignIn, Sockets},
+    http::{
+        self, App, Authenticator, Component, Connections, Health, Identity, Observer, Person, Ready, SignIn, Sockets,
+    },
     ids::TimeOrdered,
     jobs,
     service::{Policy, Service, member::Bearer},
@@ -29,6 +31,7 @@ use crate::{
         away,
         db::{self, Db, PoolSize},
     },
+    telemetry::{metrics::Metrics, spans::Spans},
 };
 
 /// Why a server did not start.
@@ -168,11 +171,15 @@ const LAST_STATEMENTS: Duration = Duration::from_secs(10);
 pub struct RunningServer {
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it serves its metrics, where it does.
+    pub metrics_addr: Option<SocketAddr>,
     service: Arc<Service>,
     stop: oneshot::Sender<()>,
     http: JoinHandle<io::Result<()>>,
+    metrics: Option<JoinHandle<()>>,
     jobs: Vec<JoinHandle<()>>,
     bus: Option<Arc<Link>>,
+    spans: Option<Arc<Spans>>,
 }
 
 impl RunningServer {
@@ -198,6 +205,14 @@ impl RunningServer {
             && !bus.close(LAST_WORDS).await
         {
             tracing::warn!("the bus did not take the last events; other servers find them by their poll");
+        }
+        if let Some(spans) = self.spans
+            && !spans.close(LAST_WORDS).await
+        {
+            tracing::warn!("the collector did not take the last spans");
+        }
+        if let Some(metrics) = self.metrics {
+            metrics.abort();
         }
         if tokio::time::timeout(LAST_STATEMENTS, self.service.db().clone().close()).await.is_err() {
             tracing::warn!("statements still run in the database; they are left behind");
@@ -243,6 +258,14 @@ pub async fn start_with(
     let db = open_database(&config).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
+    let (metrics, metrics_addr) = listen_for_metrics(config.metrics_listen).await?;
+    let spans =
+        match &config.otlp {
+            None => None,
+            Some(otlp) => Some(Arc::new(Spans::start(otlp).map_err(|fault| {
+                StartError::Other(Error::internal(format!("spans can't be sent to {otlp}: {fault}")))
+            })?)),
+        };
     let signals = Arc::new(Signals::default());
     let ids = Arc::new(TimeOrdered::new(clock.clone()));
     let service = Service::new(db, clock.clone(), ids, signals.clone()).await.map_err(StartError::Other)?;
@@ -252,7 +275,7 @@ pub async fn start_with(
     let bus = carrier(&config).map(|carrier| Arc::new(signals.connect(carrier, &service.cursors().installation())));
     let settings =
         FeedSettings { poll_interval: config.feed.poll_interval, retention: Some(span(config.feed.retention)?) };
-    let feed = Feed::new(service.clone(), signals, settings);
+    let feed = Feed::new(service.clone(), signals.clone(), settings);
     let limits = &config.limits;
     let schema = graphql::schema(
         service.clone(),
@@ -264,7 +287,15 @@ pub async fn start_with(
     let nulls = http::Nulls::from_sdl(&schema.sdl())
         .map_err(|error| StartError::Other(Error::internal(format!("the schema can't be read: {error}"))))?;
     auth.warm_up().await;
-    let jobs = jobs::start(&service, config.expiry_interval);
+    let runs = jobs::Runs::default();
+    let observer = Arc::new(Observer::new(clock.clone()).with_spans(spans.clone()));
+    let exports = spans.as_ref().map(|spans| &spans.exports);
+    let metrics = metrics.map(|listener| {
+        let (service, feed) = (service.clone(), feed.clone());
+        let metrics = Metrics::new(&observer.counts, exports, service, feed, signals, &runs);
+        tokio::spawn(http::scrape::serve(listener, Arc::new(metrics)))
+    });
+    let jobs = jobs::start(&service, config.expiry_interval, &runs);
     let sockets = Sockets::new();
     let (prepared, ready, told) = (service.clone(), service.clone(), bus.clone());
     let app = App {
@@ -279,15 +310,20 @@ pub async fn start_with(
         config: Arc::new(config),
         clock,
         prepare: Arc::new(move |viewer, request| graphql::prepare(&prepared, viewer, request)),
-        ready: Arc::new(move || {
+        ready: Ready::new(move || {
             let (service, told) = (ready.clone(), told.clone());
             Box::pin(async move {
-                service.ping().await.map_err(|_| "the database does not answer".to_owned())?;
+                let database = match service.ping().await {
+                    Ok(()) => Component::Ok,
+                    Err(_) => Component::Down("does not answer"),
+                };
                 // Without the bus events come later, but they come.
-                Ok(told.and_then(|bus| bus.complaint()))
+                let bus = told.and_then(|bus| bus.complaint()).map_or(Component::Ok, Component::Impaired);
+                Health(vec![("database", database), ("bus", bus)])
             })
         }),
         sockets: sockets.clone(),
+        observer,
         people,
     };
     let (stop, stopped) = oneshot::channel::<()>();
@@ -302,5 +338,15 @@ pub async fn start_with(
         };
         http::serve(listener, router, connections, sockets, shutdown).await
     });
-    Ok(RunningServer { addr, service, stop, http, jobs, bus })
+    Ok(RunningServer { addr, metrics_addr, service, stop, http, metrics, jobs, bus, spans })
+}
+
+async fn listen_for_metrics(
+    address: Option<SocketAddr>,
+) -> Result<(Option<TcpListener>, Option<SocketAddr>), StartError> {
+    let Some(address) = address else { return Ok((None, None)) };
+    let fault = |error| StartError::Listen(address, error);
+    let listener = TcpListener::bind(address).await.map_err(fault)?;
+    let address = listener.local_addr().map_err(fault)?;
+    Ok((Some(listener), Some(address)))
 }

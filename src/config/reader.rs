@@ -166,6 +166,19 @@ impl Reader {
         self.found(key, |raw| parse(&text(raw)?))
     }
 
+    /// A number that `parse` makes something of, written as text or as a number.
+    pub(super) fn parsed_number<T>(
+        &mut self,
+        key: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Option<Found<T>> {
+        self.found(key, |raw| match raw {
+            Raw::Value(Value::Integer(number)) => parse(&number.to_string()),
+            Raw::Value(Value::Float(number)) => parse(&number.to_string()),
+            raw => parse(&text(raw)?),
+        })
+    }
+
     /// A whole number within `range`.
     pub(super) fn number(&mut self, key: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let wanted = format!("must be a whole number from {} to {}", range.start(), range.end());

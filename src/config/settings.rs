@@ -311,6 +311,33 @@ pub const SETTINGS: &[Setting] = &[
         "What is logged: a level, or directives such as `info,cosell=debug`",
     ),
     setting("log.format", "COSELL_LOG_FORMAT", Some("text"), "`text` or `json`, a line an event on standard error"),
+    setting(
+        "metrics.listen",
+        "COSELL_METRICS_LISTEN",
+        None,
+        "Address and port of a listener of its own that serves `/metrics` and nothing else; unset: no metrics",
+    ),
+    setting(
+        "otlp.endpoint",
+        "COSELL_OTLP_ENDPOINT",
+        None,
+        "Base URL of an OpenTelemetry collector that spans are sent to by OTLP over HTTP, such as \
+         `http://127.0.0.1:4318`; unset: no spans",
+    ),
+    setting(
+        "otlp.headers",
+        "COSELL_OTLP_HEADERS",
+        None,
+        "Headers of each call to the collector, as `NAME=VALUE,NAME=VALUE`; the values are never shown",
+    ),
+    setting("otlp.service_name", "COSELL_OTLP_SERVICE_NAME", Some("cosell"), "As what spans name this server"),
+    setting(
+        "otlp.sample_ratio",
+        "COSELL_OTLP_SAMPLE_RATIO",
+        Some("1"),
+        "How many of the traces that begin here are recorded, 0 to 1; a trace that a caller began is recorded where the \
+         caller says so",
+    ),
 ];
 
 /// The settings that may hold a secret, by their keys. Each can also be read from a file, which the variable of its name

@@ -239,6 +239,51 @@ fn the_secrets_of_nats_are_not_shown() {
 }
 
 #[test]
+fn what_is_secret_of_the_collector_and_the_key_set_is_not_shown() {
+    let config = with_env(&[
+        ("COSELL_OTLP_ENDPOINT", "http://collector.example.com:4318/"),
+        ("COSELL_OTLP_HEADERS", "authorization=Bearer hush, x-tenant = quiet"),
+        ("COSELL_OTLP_SAMPLE_RATIO", "0.25"),
+        ("COSELL_METRICS_LISTEN", "127.0.0.1:9090"),
+        ("COSELL_JWKS_URL", "https://me:hush@id.example.com/keys?key=quiet"),
+        ("COSELL_JWT_ISSUER", "x"),
+        ("COSELL_JWT_AUDIENCE", "x"),
+    ])
+    .unwrap();
+    let otlp = config.otlp.as_ref().unwrap();
+    assert_eq!(otlp.traces_url(), "http://collector.example.com:4318/v1/traces");
+    assert_eq!(otlp.headers[0].0, "authorization");
+    assert_eq!(otlp.headers[0].1.expose(), "Bearer hush");
+    assert_eq!(otlp.headers[1].1.expose(), "quiet");
+    assert!((otlp.sample_ratio - 0.25).abs() < f64::EPSILON);
+    assert_eq!(config.metrics_listen.unwrap().port(), 9090);
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hush") && !shown.contains("quiet"), "{shown}");
+    assert!(shown.contains("https://id.example.com/keys"), "{shown}");
+    let warned = ["otlp.headers: what is sent without TLS can be read on the way"];
+    assert_eq!(config.warnings, warned);
+}
+
+#[test]
+fn a_collector_that_can_t_be_meant_is_refused_without_its_secrets() {
+    for (variable, value) in [
+        ("COSELL_OTLP_ENDPOINT", "http://me:hush@collector:4318"),
+        ("COSELL_OTLP_ENDPOINT", "https://collector/?key=hush"),
+        ("COSELL_OTLP_ENDPOINT", "grpc://hush"),
+        ("COSELL_OTLP_ENDPOINT", "hush"),
+        ("COSELL_OTLP_HEADERS", "hush"),
+        ("COSELL_OTLP_HEADERS", "a=b,c d=hush"),
+        ("COSELL_OTLP_HEADERS", "a=hush\nb"),
+        ("COSELL_OTLP_SAMPLE_RATIO", "1.5"),
+        ("COSELL_OTLP_SAMPLE_RATIO", "NaN"),
+        ("COSELL_METRICS_LISTEN", "9090"),
+    ] {
+        let faults = with_env(&[(variable, value)]).unwrap_err().to_string();
+        assert!(faults.starts_with(variable) && !faults.contains("hush"), "{faults}");
+    }
+}
+
+#[test]
 fn a_secret_is_read_from_the_file_that_its_variable_names() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     writeln!(file, "{SECRET}").unwrap();

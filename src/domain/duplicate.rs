@@ -261,7 +261,9 @@ pub fn name(typed: &str) -> String {
     let plain: String = plain.nfc().collect();
     let mut words: Vec<String> = plain.split(' ').flat_map(dotted).collect();
     let joined: Vec<String> = words.iter().filter(|word| !AND.contains(&word.as_str())).cloned().collect();
-    if !joined.is_empty() {
+    // Where nothing else or only a legal form is left, the word is the name: And GmbH.
+    let form_alone = matches!(joined.as_slice(), [only] if LEGAL_FORMS.binary_search(&only.as_str()).is_ok());
+    if !joined.is_empty() && !form_alone {
         words = joined;
     }
     while words.len() > 1 && words[0] == "the" {
@@ -478,6 +480,8 @@ mod tests {
             ("AG", "ag"),
             ("Limited", "limited"),
             ("SA Ltd", "sa"),
+            ("And GmbH", "and"),
+            ("Und", "und"),
             ("The The", "the"),
             ("3M", "3m"),
             ("!!!", ""),
@@ -594,6 +598,8 @@ mod tests {
             form in proptest::sample::select(vec!["GmbH", "Ltd.", "S.p.A.", "B.V.", "Inc", "Kft."]),
         ) {
             let plain = words.join(" ");
+            // It is left out before anything, a legal form too: The Limited, Inc.
+            prop_assume!(plain != "the");
             let loud = format!("  {}, {form} ", words.join("  ").to_uppercase());
             prop_assert_eq!(name(&plain), name(&loud));
         }

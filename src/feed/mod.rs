@@ -6,12 +6,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use chrono::TimeDelta;
 use futures_util::{Stream, stream};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::broadcast;
 
 use crate::{
@@ -30,7 +34,7 @@ mod course;
 mod heads;
 
 pub use self::{
-    bus::{Carrier, Link, Signals},
+    bus::{Carrier, Link, Signals, Standing, Traffic},
     course::{Course, End, Start},
 };
 
@@ -61,16 +65,49 @@ pub struct Feed {
     signals: Arc<Signals>,
     heads: heads::Heads,
     settings: FeedSettings,
-    tails: Mutex<HashMap<CompanyId, broadcast::Sender<Arc<Event>>>>,
+    tails: Mutex<HashMap<CompanyId, Tail>>,
+    delay: Histogram,
+}
+
+/// What reads a company's log for all its subscribers.
+#[derive(Clone, Debug)]
+struct Tail {
+    sender: broadcast::Sender<Arc<Event>>,
+    /// Up to where it has read.
+    position: Arc<AtomicI64>,
+}
+
+/// How far the tails of a server are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Progress {
+    /// How many there are: one for each company with subscribers.
+    pub tails: usize,
+    /// How many events the farthest behind has still to read, as far as is known.
+    pub behind: i64,
 }
 
 impl Feed {
     /// Feeds over a service whose bus is `signals`. They look at the logs for as long as the feed is there.
     pub fn new(service: Arc<Service>, signals: Arc<Signals>, settings: FeedSettings) -> Arc<Self> {
         let heads = heads::Heads::new(service.clone());
-        let feed = Arc::new(Self { service, signals, heads, settings, tails: Mutex::default() });
+        let delay = Histogram::new([0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0]);
+        let feed = Arc::new(Self { service, signals, heads, settings, tails: Mutex::default(), delay });
         tokio::spawn(poll(Arc::downgrade(&feed), settings.poll_interval));
         feed
+    }
+
+    /// How long after its time each event was handed to the subscribers, in seconds.
+    pub fn delay(&self) -> &Histogram {
+        &self.delay
+    }
+
+    /// How far the tails are.
+    pub fn progress(&self) -> Progress {
+        let tails = self.tails();
+        let behind = tails.iter().map(|(company, tail)| {
+            self.signals.head(*company).map_or(0, |head| head - tail.position.load(Ordering::Relaxed))
+        });
+        Progress { tails: tails.len(), behind: behind.max().unwrap_or(0).max(0) }
     }
 
     /// The last position of a company's log.
@@ -141,40 +178,39 @@ impl Feed {
     /// The tail of a company's log, started where nobody follows it yet.
     async fn join(self: &Arc<Self>, company: CompanyId) -> Result<broadcast::Receiver<Arc<Event>>> {
         if let Some(tail) = self.tails().get(&company) {
-            return Ok(tail.subscribe());
+            return Ok(tail.sender.subscribe());
         }
         let moved = self.signals.watch(company);
         let head = self.head(company).await?;
         let mut tails = self.tails();
         if let Some(tail) = tails.get(&company) {
-            return Ok(tail.subscribe());
+            return Ok(tail.sender.subscribe());
         }
         let (sender, receiver) = broadcast::channel(BEHIND);
-        tails.insert(company, sender.clone());
-        tokio::spawn(self.clone().tail(company, head, moved, sender));
+        let tail = Tail { sender, position: Arc::new(AtomicI64::new(head)) };
+        tails.insert(company, tail.clone());
+        tokio::spawn(self.clone().tail(company, head, moved, tail));
         Ok(receiver)
     }
 
-    fn tails(&self) -> MutexGuard<'_, HashMap<CompanyId, broadcast::Sender<Arc<Event>>>> {
+    fn tails(&self) -> MutexGuard<'_, HashMap<CompanyId, Tail>> {
         self.tails.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads a company's log as it moves, once for all its subscribers, for as long as there are any.
-    async fn tail(
-        self: Arc<Self>,
-        company: CompanyId,
-        mut position: i64,
-        mut moved: bus::Moved,
-        sender: broadcast::Sender<Arc<Event>>,
-    ) {
+    async fn tail(self: Arc<Self>, company: CompanyId, mut position: i64, mut moved: bus::Moved, tail: Tail) {
         loop {
             match bounded(self.service.log_after(company, None, position, i64::MAX, STEP)).await {
                 Ok(events) if !events.is_empty() => {
+                    let now = self.service.now();
                     for event in events {
                         position = event.position;
+                        // The clock of the server that wrote it may be ahead of this one's.
+                        self.delay.observe((now - event.at).to_std().unwrap_or_default().as_secs_f64());
                         // An error only says that nobody listens at this moment.
-                        let _ = sender.send(Arc::new(event));
+                        let _ = tail.sender.send(Arc::new(event));
                     }
+                    tail.position.store(position, Ordering::Relaxed);
                     continue;
                 }
                 Ok(_) => {}
@@ -192,7 +228,7 @@ impl Feed {
             }
             tokio::select! {
                 () = moved.past(position) => {}
-                () = sender.closed() => {}
+                () = tail.sender.closed() => {}
             }
         }
     }
@@ -201,7 +237,7 @@ impl Feed {
     /// can join a tail that has ended.
     fn left(&self, company: CompanyId) -> bool {
         let mut tails = self.tails();
-        let left = tails.get(&company).is_none_or(|sender| sender.receiver_count() == 0);
+        let left = tails.get(&company).is_none_or(|tail| tail.sender.receiver_count() == 0);
         if left {
             tails.remove(&company);
         }

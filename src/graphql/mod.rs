@@ -28,6 +28,7 @@ use crate::{
     error::{Error, ErrorCode, Fault},
     feed::Feed,
     service::Service,
+    store::tally,
 };
 
 pub mod action;
@@ -125,7 +126,7 @@ pub(crate) struct Session {
 pub fn prepare(service: &Arc<Service>, viewer: &Viewer, request: Request) -> Request {
     let loads = viewer.member().map(|member| {
         let loads = Loads { service: service.clone(), member: member.clone() };
-        DataLoader::new(loads, tokio::spawn)
+        DataLoader::new(loads, tally::spawn)
     });
     request.data(Session { viewer: viewer.clone(), loads })
 }

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::guard::{Bound, Oversize};
 use super::negotiate::Media;
 use super::nulls::Plan;
-use super::{Refusal, internal};
+use super::{Refusal, internal, observe};
 use crate::error::{Error, ErrorCode, Fault, Hint};
 
 /// The most errors in one answer.
@@ -132,6 +132,7 @@ fn complete(error: &mut ServerError, request_error: bool, id: RequestId) {
     let extensions = error.extensions.get_or_insert_default();
     let code = match extensions.get("code") {
         Some(Value::String(code)) => {
+            ErrorCode::parse(code).into_iter().for_each(observe::code);
             if code == ErrorCode::Internal.as_str() {
                 extensions.set("requestId", id.to_string());
             }
@@ -139,6 +140,7 @@ fn complete(error: &mut ServerError, request_error: bool, id: RequestId) {
         }
         _ => Some(code_of(&error.message, request_error)),
     };
+    code.into_iter().for_each(observe::code);
     match code {
         Some(ErrorCode::Internal) => {
             tracing::error!(request_id = %id, cause = %error.message, path = ?error.path, "a resolver failed");
@@ -185,6 +187,7 @@ fn shorten(message: &mut String) {
 
 /// A fault as an error of the protocol.
 pub(super) fn server_error(fault: &Fault, id: RequestId) -> ServerError {
+    observe::code(fault.code);
     let mut extensions = ErrorExtensionValues::default();
     extensions.set("code", fault.code.as_str());
     for (name, value) in fault.extensions() {

@@ -16,27 +16,24 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use futures_util::StreamExt;
 use serde_json::{Map, Value};
-use tracing::Instrument;
 
 use super::answer::{self, Finished, RequestId};
 use super::negotiate::{self, Media};
 use super::nulls::Plan;
 use super::operation::{self, Params};
-use super::{App, Refusal, Viewer, auth};
+use super::{App, Refusal, Viewer, auth, observe};
 use crate::error::{ErrorCode, Fault};
+
+/// The longest parameters in a URL; what is longer than all headers may be never comes so far and is 431.
+const MAX_URL_BYTES: usize = 32 * 1024;
 
 /// Answers one request.
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
-    let id = RequestId::new();
-    let span = tracing::info_span!("request", request_id = %id);
+    let id = observe::request_id();
     let _open = app.sockets.request();
-    async {
-        let media = negotiate::accepted(request.headers());
-        let answered = answer_to(&app, request, media, id).await;
-        answered.unwrap_or_else(|early| early.answer(media.unwrap_or(Media::Json), id))
-    }
-    .instrument(span)
-    .await
+    let media = negotiate::accepted(request.headers());
+    let answered = answer_to(&app, request, media, id).await;
+    answered.unwrap_or_else(|early| early.answer(media.unwrap_or(Media::Json), id))
 }
 
 /// A request that ends before there is an operation; without a status it is that of the first fault.
@@ -179,23 +176,26 @@ async fn execute<E: Executor>(
     let mut plan = Plan::default();
     let response = match operation::ready(app, viewer, &mut params, id) {
         Err(response) => *response,
-        Ok(mut ready) => match ready.shape.as_ref().map(|shape| shape.ty) {
-            Some(OperationType::Mutation | OperationType::Subscription) if get => {
-                return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
-            }
-            Some(OperationType::Subscription) => {
-                let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
-                let fault = Fault::new(ErrorCode::InvalidInput, message);
-                async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
-            }
-            _ => {
-                plan = std::mem::take(&mut ready.plan);
-                match ready.execute(limit, id).await {
-                    Ok(response) => response,
-                    Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
+        Ok(mut ready) => {
+            observe::operation(ready.shape.as_ref(), &params);
+            match ready.shape.as_ref().map(|shape| shape.ty) {
+                Some(OperationType::Mutation | OperationType::Subscription) if get => {
+                    return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
+                }
+                Some(OperationType::Subscription) => {
+                    let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
+                    let fault = Fault::new(ErrorCode::InvalidInput, message);
+                    async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
+                }
+                _ => {
+                    plan = std::mem::take(&mut ready.plan);
+                    match ready.execute(limit, id).await {
+                        Ok(response) => response,
+                        Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
+                    }
                 }
             }
-        },
+        }
     };
     Ok(answer::finish(response, &plan, id))
 }
@@ -222,7 +222,12 @@ pub(super) fn check_type(parts: &Parts, get: bool) -> Result<(), Early> {
 pub(super) async fn params<E: Executor>(app: &App<E>, parts: &Parts, body: Body, get: bool) -> Result<Params, Early> {
     let bad = |message: String| Early::invalid(StatusCode::BAD_REQUEST, message);
     if get {
-        return from_query(parts.uri.query().unwrap_or_default()).map_err(bad);
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > MAX_URL_BYTES {
+            let message = format!("The URL must not be longer than {MAX_URL_BYTES} bytes; use POST.");
+            return Err(Early::invalid(StatusCode::URI_TOO_LONG, message));
+        }
+        return from_query(query).map_err(bad);
     }
     Params::from_json(body_json(app, parts, body).await?).map_err(bad)
 }

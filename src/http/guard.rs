@@ -135,6 +135,8 @@ impl Size {
 pub(super) struct Shape {
     /// Query, mutation or subscription.
     pub(super) ty: OperationType,
+    /// Its name in the document.
+    pub(super) name: Option<Name>,
     /// Whether the schema is asked for.
     pub(super) introspects: bool,
     /// Whether nothing but the schema is asked for.
@@ -278,8 +280,9 @@ pub(super) fn check(
         total = total.and(Size { directives, ..size });
         measure.hold(&total)?;
     }
-    let shape = choose(&document.operations, operation_name).map(|operation| Shape {
+    let shape = choose(&document.operations, operation_name).map(|(name, operation)| Shape {
         ty: operation.ty,
+        name: name.cloned(),
         introspects: total.schema > 0,
         only_introspects: total.schema > 0
             && operation.selection_set.node.items.iter().all(|item| is_schema_field(&item.node)),
@@ -319,13 +322,15 @@ impl Bounds {
     }
 }
 
-fn choose<'a>(operations: &'a DocumentOperations, name: Option<&str>) -> Option<&'a OperationDefinition> {
+fn choose<'a>(
+    operations: &'a DocumentOperations,
+    name: Option<&str>,
+) -> Option<(Option<&'a Name>, &'a OperationDefinition)> {
+    let named = |(name, operation): (&'a Name, &'a Positioned<OperationDefinition>)| (Some(name), &operation.node);
     match (operations, name) {
-        (DocumentOperations::Single(operation), None) => Some(&operation.node),
-        (DocumentOperations::Multiple(all), Some(name)) => all.get(name).map(|operation| &operation.node),
-        (DocumentOperations::Multiple(all), None) if all.len() == 1 => {
-            all.values().next().map(|operation| &operation.node)
-        }
+        (DocumentOperations::Single(operation), None) => Some((None, &operation.node)),
+        (DocumentOperations::Multiple(all), Some(name)) => all.get_key_value(name).map(named),
+        (DocumentOperations::Multiple(all), None) if all.len() == 1 => all.iter().next().map(named),
         (DocumentOperations::Single(_), Some(_)) | (DocumentOperations::Multiple(_), None) => None,
     }
 }

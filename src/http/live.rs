@@ -33,6 +33,7 @@ use crate::domain::actor::Member;
 use crate::domain::id::CompanyId;
 use crate::error::Error;
 use crate::feed::{Course, End, Feed, Start};
+use crate::telemetry::metrics::Present;
 
 /// How many results a subscriber may fall behind its channel before it reads the log.
 const BEHIND: usize = 64;
@@ -256,7 +257,7 @@ impl Channel {
         let (sender, state) = watch::channel(State::Starting);
         let weak = results.downgrade();
         let mut to_all = ToAll { course: course.clone(), results, state: sender };
-        let span = tracing::info_span!("channel", request_id = %id);
+        let span = tracing::error_span!("channel", request_id = %id);
         let executed = course.clone();
         let task = async move {
             let over = execute(ready, &executed, id, &mut to_all).await;
@@ -355,6 +356,7 @@ pub(super) async fn carry<E: Executor>(
     if !ready.is(OperationType::Subscription) {
         return Box::pin(once(app.config.limits.request_timeout, ready, id, recipient)).await;
     }
+    let _running = Present::new(&app.observer.counts.subscriptions);
     let (Some(live), Some(member)) = (&app.live, viewer.member()) else {
         // Nobody's subscription is refused by its resolver, and a schema without a feed has nothing to share.
         let course = Arc::default();

@@ -15,8 +15,10 @@ mod limit;
 mod live;
 mod negotiate;
 mod nulls;
+pub mod observe;
 mod operation;
 mod playground;
+pub(crate) mod scrape;
 mod server;
 mod sse;
 mod websocket;
@@ -30,17 +32,18 @@ use async_graphql::{Executor, Request};
 use async_trait::async_trait;
 use axum::Router;
 use axum::http::StatusCode;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
-use futures_util::future::BoxFuture;
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::auth::{AuthError, Authenticator, Identity, NewToken, mint};
 pub use self::documents::Documents;
+pub use self::health::{Component, Health, Ready};
 pub use self::limit::Rates;
 pub use self::live::Live;
 pub use self::nulls::Nulls;
+pub use self::observe::Observer;
 pub use self::playground::Person;
 pub use self::server::{Connections, Sockets, serve};
 use crate::config::Config;
@@ -62,10 +65,6 @@ pub trait SignIn: Send + Sync + 'static {
 
 /// Puts into a request what its resolvers need: the viewer, a data loader. Called once an operation.
 pub type Prepare = Arc<dyn Fn(&Viewer, Request) -> Request + Send + Sync>;
-
-/// Whether the server can answer now. `/readyz` shows the text of the error, and what else may be said of a server that
-/// can answer.
-pub type Ready = Arc<dyn Fn() -> BoxFuture<'static, Result<Option<String>, String>> + Send + Sync>;
 
 /// What the handlers work with.
 pub struct App<E> {
@@ -97,6 +96,8 @@ pub struct App<E> {
     pub ready: Ready,
     /// The open websockets; give [`serve`] a clone.
     pub sockets: Sockets,
+    /// Sees what happens.
+    pub observer: Arc<Observer>,
     /// Whom the playground's user can be. Their tokens are given to whoever opens it: only the demo has any.
     pub people: Vec<Person>,
 }
@@ -118,6 +119,7 @@ impl<E> App<E> {
         let identity = self.auth.authenticate(token).await.map_err(Refusal::Token)?;
         let expires_at = identity.expires_at;
         let member = self.sign_in.sign_in(identity).await.map_err(Refusal::SignIn)?;
+        observe::member(member.id);
         Ok((member, expires_at))
     }
 
@@ -155,10 +157,12 @@ pub fn router<E: Executor>(app: App<E>) -> Router {
     if app.config.http.playground {
         router = router.merge(playground::routes());
     }
+    let seen = from_fn_with_state(app.observer.clone(), observe::layer);
     router
         .fallback(nothing_here)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(map_response(browser::protect))
+        .layer(seen)
         .with_state(app)
 }
 
@@ -169,7 +173,7 @@ async fn nothing_here() -> (StatusCode, &'static str) {
 /// The last net: a handler that panics, which would otherwise drop the connection.
 #[allow(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(cause: Box<dyn Any + Send>) -> Response {
-    let id = answer::RequestId::new();
+    let id = observe::request_id();
     tracing::error!(request_id = %id, cause = answer::panic_text(cause.as_ref()), "a handler panicked");
     answer::refuse(negotiate::Media::Json, id, &[internal(id)]).into_response()
 }

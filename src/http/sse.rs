@@ -20,7 +20,6 @@ use chrono::{DateTime, Utc};
 use futures_util::stream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
-use tracing::Instrument;
 
 use super::answer::{self, RequestId};
 use super::graphql::{self, Early};
@@ -28,8 +27,9 @@ use super::live::{self, Over, Recipient};
 use super::negotiate::{self, Media};
 use super::operation::{self, Params, Ready};
 use super::server::{Ending, Seat};
-use super::{App, AuthError, Refusal, Viewer};
+use super::{App, AuthError, Refusal, Viewer, observe};
 use crate::error::{ErrorCode, Fault};
+use crate::telemetry::metrics::Present;
 
 /// Events that wait for the client; an operation waits instead of making more.
 const QUEUE: usize = 16;
@@ -38,15 +38,14 @@ const ALIVE: &str = ":\n\n";
 
 /// Answers one request.
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
-    let id = RequestId::new();
-    let span = tracing::info_span!("stream", request_id = %id);
-    let answer = begin(&app, request, id).instrument(span.clone()).await;
+    let id = observe::request_id();
+    let answer = begin(&app, request, id).await;
     match answer {
         Err(early) => early.answer(Media::Json, id),
         Ok((begun, seat)) => {
             let (out, events) = mpsc::channel(QUEUE);
             let (started, begins) = oneshot::channel();
-            tokio::spawn(serve(app.clone(), begun, out, started, id).instrument(span));
+            tokio::spawn(observe::detached(serve(app.clone(), begun, out, started, id)));
             // Whoever has the answer's head has not missed anything that happens after it.
             if timeout(app.config.limits.request_timeout, begins).await.is_err() {
                 let fault = Fault::new(ErrorCode::Unavailable, "The operation could not be begun in time: try again.");
@@ -125,7 +124,10 @@ async fn begin<E: Executor>(
     let operation = match operation::ready(app, &viewer, &mut params, id) {
         Err(response) => Err(live::refused(*response, id)),
         Ok(ready) if get && ready.is(OperationType::Mutation) => return Err(Early::mutation_over_get()),
-        Ok(ready) => Ok((params, ready)),
+        Ok(ready) => {
+            observe::operation(ready.shape.as_ref(), &params);
+            Ok((params, ready))
+        }
     };
     Ok((Begun { viewer, expires_at, operation, ending: app.sockets.enter() }, seat))
 }
@@ -139,6 +141,7 @@ async fn serve<E: Executor>(
     id: RequestId,
 ) {
     let Begun { viewer, expires_at, operation, ending } = begun;
+    let _open = Present::new(&app.observer.counts.streams);
     let mut recipient =
         ToStream { out: out.clone(), started: Some(started), patience: app.config.limits.ws_send_timeout };
     let over = match operation {

@@ -4,33 +4,84 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::task::JoinHandle;
+use futures_util::future::BoxFuture;
+use prometheus_client::metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram};
+use tokio::{task::JoinHandle, time::Instant};
 
 use crate::{error::Result, service::Service};
 
 /// How many leads are expired in one go, so that the lease is renewed in time.
 const BATCH: u64 = 200;
 
+/// The name of a job, as a label.
+pub type Job = [(&'static str, &'static str); 1];
+
+/// What is counted of jobs. A run that finds nothing to do, or another server at it, counts too.
+#[derive(Clone, Debug)]
+pub struct Runs {
+    /// Runs that did what there was to do.
+    pub done: Family<Job, Counter>,
+    /// Runs that failed.
+    pub failed: Family<Job, Counter>,
+    /// How long they took, in seconds.
+    pub seconds: Family<Job, Histogram>,
+    /// When the last one was done, in seconds since 1970.
+    pub last_done: Family<Job, Gauge>,
+}
+
+impl Default for Runs {
+    fn default() -> Self {
+        let seconds = || Histogram::new([0.001, 0.01, 0.1, 1.0, 10.0, 60.0]);
+        Self {
+            done: Family::default(),
+            failed: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            last_done: Family::default(),
+        }
+    }
+}
+
+impl Runs {
+    fn note(&self, job: &'static str, service: &Service, took: Duration, done: bool) {
+        let job = [("job", job)];
+        self.seconds.get_or_create(&job).observe(took.as_secs_f64());
+        // Both exist from the first run on: a count that is not there can't be watched.
+        let (ran, failed) = (self.done.get_or_create_owned(&job), self.failed.get_or_create_owned(&job));
+        if done {
+            ran.inc();
+            self.last_done.get_or_create(&job).set(service.now().timestamp());
+        } else {
+            failed.inc();
+        }
+    }
+}
+
 /// Starts the jobs; they end when the handles are aborted.
-pub fn start(service: &Arc<Service>, expiry_interval: Duration) -> Vec<JoinHandle<()>> {
-    let expiry = service.clone();
-    let keys = service.clone();
-    let match_keys = service.clone();
-    let warnings = service.clone();
+pub fn start(service: &Arc<Service>, expiry_interval: Duration, runs: &Runs) -> Vec<JoinHandle<()>> {
+    let every = |interval, name, job: Run| {
+        let (service, runs) = (service.clone(), runs.clone());
+        tokio::spawn(every(service, interval, name, runs, job))
+    };
     vec![
-        tokio::spawn(every(expiry_interval, "expiry", move || expire(expiry.clone()))),
-        tokio::spawn(every(expiry_interval, "expiry warnings", move || warn(warnings.clone()))),
-        tokio::spawn(every(Duration::from_hours(1), "idempotency keys", move || forget(keys.clone()))),
-        tokio::spawn(every(Duration::from_mins(1), "match keys", move || write_match_keys(match_keys.clone()))),
+        every(expiry_interval, "expiry", |service| Box::pin(expire(service))),
+        every(expiry_interval, "expiry warnings", |service| Box::pin(warn(service))),
+        every(Duration::from_hours(1), "idempotency keys", |service| Box::pin(forget(service))),
+        every(Duration::from_mins(1), "match keys", |service| Box::pin(write_match_keys(service))),
     ]
 }
 
-async fn every<F: Future<Output = Result<()>>>(interval: Duration, name: &str, job: impl Fn() -> F) {
+/// One run of a job.
+type Run = fn(Arc<Service>) -> BoxFuture<'static, Result<()>>;
+
+async fn every(service: Arc<Service>, interval: Duration, name: &'static str, runs: Runs, job: Run) {
     let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        if let Err(error) = job().await {
+        let begun = Instant::now();
+        let outcome = job(service.clone()).await;
+        runs.note(name, &service, begun.elapsed(), outcome.is_ok());
+        if let Err(error) = outcome {
             tracing::warn!(%error, job = name, "a job failed; it runs again");
         }
     }

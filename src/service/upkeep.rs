@@ -19,6 +19,13 @@ impl Service {
         Ok(!store::lead::due(self.db().read(), self.now(), 1).await?.is_empty())
     }
 
+    /// How long the limit that passed first has passed without its being recorded; zero where there is none.
+    pub async fn expiry_lag(&self) -> Result<Duration> {
+        let now = self.now();
+        let first = store::lead::first_due(self.db().read(), now).await?;
+        Ok(first.map_or_else(Duration::zero, |limit| now - limit))
+    }
+
     /// Whether the limit of any lead comes near without its sides having been told.
     pub async fn any_expiring(&self) -> Result<bool> {
         Ok(!store::lead::expiring(self.db().read(), self.now(), 1).await?.is_empty())

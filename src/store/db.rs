@@ -1,14 +1,9 @@
 //! The connection: SQLite or PostgreSQL, one writer or many.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use cosell_migration::{Migrator, MigratorTrait};
+use prometheus_client::metrics::{counter::Counter, histogram::Histogram};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -17,6 +12,8 @@ use sqlx::{
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
+
+use super::tally;
 
 /// How many connections are kept.
 #[derive(Clone, Copy, Debug)]
@@ -43,13 +40,43 @@ impl Default for PoolSize {
 pub struct Db {
     read: DatabaseConnection,
     write: DatabaseConnection,
-    statements: Arc<AtomicU64>,
+    statements: Statements,
+}
+
+/// What is counted of statements.
+#[derive(Clone, Debug)]
+pub struct Statements {
+    sent: Counter,
+    /// How long each took, in seconds.
+    pub seconds: Histogram,
+    /// How many ended with an error.
+    pub failed: Counter,
+}
+
+impl Default for Statements {
+    fn default() -> Self {
+        let seconds = Histogram::new([0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0]);
+        Self { sent: Counter::default(), seconds, failed: Counter::default() }
+    }
+}
+
+/// A pool of connections, as it stands.
+#[derive(Clone, Copy, Debug)]
+pub struct Pool {
+    /// What it is for: `read` and `write` on SQLite, where they differ, else `all`.
+    pub name: &'static str,
+    /// Connections that wait to be used.
+    pub idle: u64,
+    /// Connections in use.
+    pub used: u64,
+    /// Most connections that there may be.
+    pub max: u64,
 }
 
 impl Db {
     /// Connects to `sqlite:…` (the file is created where there is none) or `postgres://…`.
     pub async fn connect(url: &str, size: PoolSize) -> Result<Self, DbErr> {
-        let statements = Arc::new(AtomicU64::new(0));
+        let statements = Statements::default();
         let (read, write) = if url.starts_with("sqlite:") {
             let write = open_sqlite(url, size, 1, &statements).await?;
             (open_sqlite(url, size, size.connections, &statements).await?, write)
@@ -79,7 +106,29 @@ impl Db {
 
     /// How many statements have been sent since the start.
     pub fn statements(&self) -> u64 {
-        self.statements.load(Ordering::Relaxed)
+        self.statements.sent.get()
+    }
+
+    /// What is counted of statements.
+    pub fn counted(&self) -> &Statements {
+        &self.statements
+    }
+
+    /// The pools, as they stand.
+    pub fn pools(&self) -> Vec<Pool> {
+        let pool = |name, size: u32, idle: usize, max: u32| {
+            // The two numbers are not of one moment.
+            let idle = (idle as u64).min(u64::from(size));
+            Pool { name, idle, used: u64::from(size) - idle, max: max.into() }
+        };
+        if self.is_sqlite() {
+            let named = [("read", &self.read), ("write", &self.write)];
+            let pools = named.map(|(name, connection)| (name, connection.get_sqlite_connection_pool()));
+            pools.map(|(name, it)| pool(name, it.size(), it.num_idle(), it.options().get_max_connections())).to_vec()
+        } else {
+            let it = self.read.get_postgres_connection_pool();
+            vec![pool("all", it.size(), it.num_idle(), it.options().get_max_connections())]
+        }
     }
 
     /// Whether it is the embedded one.
@@ -185,7 +234,7 @@ async fn open_sqlite(
     url: &str,
     size: PoolSize,
     connections: u32,
-    statements: &Arc<AtomicU64>,
+    statements: &Statements,
 ) -> Result<DatabaseConnection, DbErr> {
     let until = Instant::now() + size.wait;
     loop {
@@ -203,7 +252,7 @@ async fn open(
     url: &str,
     size: PoolSize,
     connections: u32,
-    statements: &Arc<AtomicU64>,
+    statements: &Statements,
 ) -> Result<DatabaseConnection, DbErr> {
     let mut options = ConnectOptions::new(url);
     options
@@ -241,8 +290,13 @@ async fn open(
     }
     let mut connection = Database::connect(options).await?;
     let statements = statements.clone();
-    connection.set_metric_callback(move |_| {
-        statements.fetch_add(1, Ordering::Relaxed);
+    connection.set_metric_callback(move |info| {
+        statements.sent.inc();
+        statements.seconds.observe(info.elapsed.as_secs_f64());
+        if info.failed {
+            statements.failed.inc();
+        }
+        tally::add(info.elapsed);
     });
     Ok(connection)
 }

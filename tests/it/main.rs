@@ -45,6 +45,7 @@ mod refusals;
 mod repetition;
 mod schema;
 mod several_servers;
+mod signals;
 mod story;
 mod submitted_lead;
 mod toolbox;

@@ -225,7 +225,7 @@ async fn a_healthcheck_asks_the_server_of_this_machine() {
     let address = block_in_place(|| address(&mut running)).to_string();
     let asks = Cli::new().env("COSELL_LISTEN", &address);
     block_in_place(|| {
-        assert_eq!(asks.run(["healthcheck"]).ok(), "ok");
+        assert_eq!(asks.run(["healthcheck"]).ok(), "ok\ndatabase: ok\nbus: ok");
         assert_eq!(asks.run(["healthcheck", "--live"]).ok(), "ok");
         end(running).ok();
         assert!(asks.run(["healthcheck"]).failed(1).contains("/readyz does not answer"));

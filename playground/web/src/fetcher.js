@@ -25,11 +25,12 @@ export async function post(payload, headers) {
   }
 }
 
-export async function fetcher({ query, variables, operationName }, options) {
+export async function fetcher({ query, variables, operationName: told }, options) {
   const tab = openTab();
-  const operation = operationOf(query, operationName);
-  if (operationName === 'IntrospectionQuery') return post({ query, operationName }, authorization(tab));
+  if (told === 'IntrospectionQuery') return post({ query, operationName: told }, authorization(tab));
 
+  const operation = operationOf(query, told);
+  const operationName = operation?.name?.value ?? told;
   const payload = { query, operationName: operationName ?? undefined, variables };
   const filled = await fill(tab, payload, (lookup, as) => post({ query: lookup }, authorization(tab, as)));
   if (filled.errors) return filled;
@@ -46,9 +47,11 @@ export async function fetcher({ query, variables, operationName }, options) {
 
 async function* nothing() {}
 
+/** Right after another tab was opened GraphiQL still tells the name from the one before. */
 function operationOf(query, operationName) {
   try {
-    return getOperationAST(parse(query), operationName);
+    const document = parse(query);
+    return getOperationAST(document, operationName) ?? getOperationAST(document);
   } catch {
     // The server says what is wrong with it.
     return null;

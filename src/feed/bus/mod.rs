@@ -15,9 +15,10 @@ use std::{
     collections::{HashMap, HashSet},
     fmt, mem,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+use prometheus_client::metrics::counter::Counter;
 use tokio::{
     sync::{Notify, watch},
     task::JoinHandle,
@@ -71,7 +72,7 @@ impl Signals {
     /// Joins the processes of the same installation, and goes on trying to as long as what carries the signals is away.
     /// `installation` is what tells it from others on the same carrier, letters and digits. Only the first call counts.
     pub fn connect(&self, carrier: Carrier, installation: &str) -> Link {
-        let wire = Arc::new(Wire::new(carrier.shown()));
+        let wire = Arc::new(Wire::new(carrier.shown(), self.shared.traffic.clone()));
         let task = if self.shared.wire.set(wire.clone()).is_ok() {
             let (shared, far, installation) = (self.shared.clone(), wire.clone(), installation.to_owned());
             Some(match carrier {
@@ -82,6 +83,21 @@ impl Signals {
             None
         };
         Link { wire, task }
+    }
+
+    /// How the bus is doing; none where this process is alone.
+    pub fn standing(&self) -> Option<Standing> {
+        self.shared.wire.get().map(|wire| wire.standing())
+    }
+
+    /// What is counted of the bus; it stays at nothing where this process is alone.
+    pub fn traffic(&self) -> &Traffic {
+        &self.shared.traffic
+    }
+
+    /// How far a company's log is known to have moved.
+    pub(super) fn head(&self, company: CompanyId) -> Option<i64> {
+        self.shared.watched().get(&company).map(|known| known.borrow().head)
     }
 
     /// Hears of a company's log from now on.
@@ -117,6 +133,30 @@ impl Bus for Signals {
     }
 }
 
+/// What is counted of a bus. A signal is one company's log that has moved.
+#[derive(Clone, Debug, Default)]
+pub struct Traffic {
+    /// Signals that the bus has taken.
+    pub told: Counter,
+    /// Signals that it has brought.
+    pub heard: Counter,
+    /// Tries to tell or to listen that failed.
+    pub failures: Counter,
+}
+
+/// How a bus is doing.
+#[derive(Clone, Copy, Debug)]
+pub struct Standing {
+    /// Whether other servers are heard.
+    pub hears: bool,
+    /// Whether other servers can be told.
+    pub tells: bool,
+    /// How many signals it has still to take.
+    pub waiting: usize,
+    /// How long the oldest of them has waited; nothing where none does.
+    pub oldest: Option<Duration>,
+}
+
 /// What is known of a company's log.
 #[derive(Clone, Copy, Debug, Default)]
 struct Known {
@@ -133,6 +173,7 @@ struct Shared {
     watched: Mutex<HashMap<CompanyId, watch::Sender<Known>>>,
     /// None where the process is alone.
     wire: OnceLock<Arc<Wire>>,
+    traffic: Traffic,
 }
 
 impl Shared {
@@ -142,6 +183,12 @@ impl Shared {
 
     fn is_watched(&self, company: CompanyId) -> bool {
         self.watched().contains_key(&company)
+    }
+
+    /// The bus has brought these.
+    fn brought(&self, heads: &[(CompanyId, i64)]) {
+        self.traffic.heard.inc_by(heads.len() as u64);
+        self.heard(heads);
     }
 
     /// Wakes those who wait here.
@@ -267,13 +314,18 @@ struct Wire {
     turned: Mutex<HashSet<CompanyId>>,
     turns: Notify,
     presence: Mutex<Presence>,
+    traffic: Traffic,
 }
 
 #[derive(Debug, Default)]
 struct Untold {
     heads: HashMap<CompanyId, i64>,
-    /// Whether some are being told right now.
-    under_way: bool,
+    /// Since when the oldest of them waits.
+    since: Option<Instant>,
+    /// Those that are being told right now: how many, and since when the oldest waits.
+    under_way: Option<(usize, Instant)>,
+    /// Whether the last try to tell failed.
+    failed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -286,9 +338,10 @@ enum Presence {
 type Heads = HashMap<CompanyId, i64>;
 
 impl Wire {
-    fn new(name: &str) -> Self {
+    fn new(name: &str, traffic: Traffic) -> Self {
         Self {
             name: name.to_owned(),
+            traffic,
             untold: Mutex::default(),
             news: Notify::new(),
             told: Notify::new(),
@@ -315,7 +368,8 @@ impl Wire {
             {
                 let mut untold = lock(&self.untold);
                 if !untold.heads.is_empty() {
-                    untold.under_way = true;
+                    let since = untold.since.take().unwrap_or_else(Instant::now);
+                    untold.under_way = Some((untold.heads.len(), since));
                     return mem::take(&mut untold.heads);
                 }
             }
@@ -325,16 +379,39 @@ impl Wire {
 
     /// What [`Self::next`] gave was told.
     fn done(&self) {
-        lock(&self.untold).under_way = false;
+        {
+            let mut untold = lock(&self.untold);
+            untold.failed = false;
+            if let Some((count, _)) = untold.under_way.take() {
+                self.traffic.told.inc_by(count as u64);
+            }
+        }
         self.told.notify_one();
     }
 
     /// What [`Self::next`] gave could not be told, and is still to be.
     fn again(&self, heads: Heads) {
+        self.traffic.failures.inc();
         let mut untold = lock(&self.untold);
-        untold.under_way = false;
+        untold.failed = true;
+        let since = untold.under_way.take().map(|(_, since)| since);
         for (company, position) in heads {
             untold.add(company, position);
+        }
+        // They have waited longer than what came meanwhile.
+        untold.since = since.or(untold.since);
+    }
+
+    fn standing(&self) -> Standing {
+        let hears = *lock(&self.presence) != Presence::Away;
+        let untold = lock(&self.untold);
+        let under_way = untold.under_way.map_or(0, |(count, _)| count);
+        let oldest = untold.under_way.map(|(_, since)| since).or(untold.since);
+        Standing {
+            hears,
+            tells: !untold.failed,
+            waiting: untold.heads.len() + under_way,
+            oldest: oldest.map(|since| since.elapsed()),
         }
     }
 
@@ -343,7 +420,7 @@ impl Wire {
         loop {
             {
                 let untold = lock(&self.untold);
-                if untold.heads.is_empty() && !untold.under_way {
+                if untold.heads.is_empty() && untold.under_way.is_none() {
                     return;
                 }
             }
@@ -368,6 +445,7 @@ impl Wire {
 
     /// The carrier is not there; it is tried again.
     fn away(&self, why: &dyn fmt::Display) {
+        self.traffic.failures.inc();
         let before = mem::replace(&mut *lock(&self.presence), Presence::Away);
         if before == Presence::Away {
             tracing::debug!("the bus {} is still away: {why}", self.name);
@@ -385,6 +463,7 @@ impl Untold {
         if self.heads.len() >= MOST_UNTOLD && !self.heads.contains_key(&company) {
             return;
         }
+        self.since.get_or_insert_with(Instant::now);
         let head = self.heads.entry(company).or_insert(position);
         *head = position.max(*head);
     }
@@ -403,12 +482,17 @@ impl fmt::Debug for Link {
 }
 
 impl Link {
-    /// What is wrong with it now, in a sentence without an end; nothing where all is well.
-    pub fn complaint(&self) -> Option<String> {
-        let away = *lock(&self.wire.presence) == Presence::Away;
-        away.then(|| {
-            format!("the bus {} is away: events of other servers arrive within feed.poll_interval", self.wire.name)
-        })
+    /// What is wrong with it now, in a sentence without an end; nothing where all is well. It does not name the bus: it
+    /// is told to whoever asks.
+    pub fn complaint(&self) -> Option<&'static str> {
+        let Standing { hears, tells, .. } = self.wire.standing();
+        if !hears {
+            Some("away: events of other servers arrive within feed.poll_interval")
+        } else if !tells {
+            Some("takes nothing: events of this server reach other servers within their feed.poll_interval")
+        } else {
+            None
+        }
     }
 
     /// Tells what is still to be told, for so long at most, and ends. Says whether all was told.

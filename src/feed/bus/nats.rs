@@ -203,7 +203,7 @@ async fn turn(
 async fn hear(shared: Arc<Shared>, company: CompanyId, mut subscriber: Subscriber) {
     while let Some(said) = subscriber.next().await {
         if let Some(head) = std::str::from_utf8(&said.payload).ok().and_then(|text| text.parse().ok()) {
-            shared.heard(&[(company, head)]);
+            shared.brought(&[(company, head)]);
         }
     }
 }

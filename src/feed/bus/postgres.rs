@@ -110,7 +110,7 @@ async fn hear(
                 told = listener.hear() => {
                     let told = told?;
                     let read = |(channel, text): (String, String)| Some((channels.company(&channel)?, text.parse().ok()?));
-                    shared.heard(&told.into_iter().filter_map(read).collect::<Vec<_>>());
+                    shared.brought(&told.into_iter().filter_map(read).collect::<Vec<_>>());
                 }
                 () = wire.turns.notified() => {
                     let turned = wire.turned();

@@ -57,7 +57,7 @@ async fn a_look_wakes_every_reader_once() {
 #[test]
 fn a_wire_is_told_who_is_waited_for_and_who_no_longer() {
     let signals = Signals::default();
-    let wire = Arc::new(Wire::new("test"));
+    let wire = Arc::new(Wire::new("test", Traffic::default()));
     signals.shared.wire.set(wire.clone()).unwrap();
     let one = signals.watch(COMPANY);
     let another = signals.watch(COMPANY);
@@ -72,7 +72,7 @@ fn a_wire_is_told_who_is_waited_for_and_who_no_longer() {
 
 #[tokio::test]
 async fn what_is_to_be_told_is_one_head_a_company_and_never_more_than_a_bound() {
-    let wire = Wire::new("test");
+    let wire = Wire::new("test", Traffic::default());
     for position in [3, 1, 2] {
         wire.tell(&[(COMPANY, position)]);
     }
@@ -95,7 +95,7 @@ async fn what_is_to_be_told_is_one_head_a_company_and_never_more_than_a_bound() 
 
 #[tokio::test]
 async fn the_end_waits_until_all_is_told_and_not_for_ever() {
-    let wire = Arc::new(Wire::new("test"));
+    let wire = Arc::new(Wire::new("test", Traffic::default()));
     let link = Link { wire: wire.clone(), task: None };
     assert!(link.close(Duration::from_secs(1)).await, "there was nothing to tell");
     wire.tell(&[(COMPANY, 1)]);
@@ -108,4 +108,34 @@ async fn the_end_waits_until_all_is_told_and_not_for_ever() {
     });
     assert!(link.close(Duration::from_secs(1)).await);
     telling.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_bus_that_takes_nothing_is_complained_of_although_it_brings_everything() {
+    let traffic = Traffic::default();
+    let wire = Arc::new(Wire::new("test", traffic.clone()));
+    let link = Link { wire: wire.clone(), task: None };
+    assert_eq!(link.complaint(), None);
+    wire.here();
+    wire.tell(&[(COMPANY, 1), (OTHER, 1)]);
+    let oldest = wire.standing().oldest.expect("two wait");
+    let heads = wire.next().await;
+    assert_eq!(wire.standing().waiting, 2);
+    wire.tell(&[(COMPANY, 2)]);
+    assert_eq!(wire.standing().waiting, 3);
+    wire.again(heads);
+    assert!(link.complaint().is_some_and(|it| it.starts_with("takes nothing")), "{:?}", link.complaint());
+    let standing = wire.standing();
+    assert!(standing.hears && !standing.tells);
+    assert_eq!(standing.waiting, 2);
+    assert!(standing.oldest.is_some_and(|now| now >= oldest), "they have waited since they were told of first");
+    assert_eq!((traffic.failures.get(), traffic.told.get()), (1, 0));
+    wire.next().await;
+    wire.done();
+    assert_eq!(link.complaint(), None);
+    let standing = wire.standing();
+    assert_eq!((standing.waiting, standing.oldest), (0, None));
+    assert_eq!((traffic.failures.get(), traffic.told.get()), (1, 2));
+    wire.away(&"it is gone");
+    assert!(link.complaint().is_some_and(|it| it.starts_with("away")), "{:?}", link.complaint());
 }

@@ -13,8 +13,10 @@ use url::Url;
 
 use super::keys::VerifyingKey;
 use super::{AuthError, FETCH_TIMEOUT};
-use crate::config::is_loopback;
+use crate::config::{is_loopback, shown};
 use crate::domain::clock::Clock;
+use crate::http::observe;
+use crate::telemetry::error_chain;
 
 /// A set older than this is fetched anew, in the background.
 const MAX_AGE: TimeDelta = TimeDelta::minutes(10);
@@ -72,9 +74,12 @@ impl Jwks {
 
     pub(super) async fn warm_up(&self) {
         if self.refresh().await {
-            tracing::info!(url = %self.url, "the issuer's keys are loaded");
+            tracing::info!(url = shown(&self.url), "the issuer's keys are loaded");
         } else {
-            tracing::warn!(url = %self.url, "the issuer's keys can't be fetched yet; they will be at a later token");
+            tracing::warn!(
+                url = shown(&self.url),
+                "the issuer's keys can't be fetched yet; they will be at a later token"
+            );
         }
     }
 
@@ -119,7 +124,7 @@ impl Jwks {
                 true
             }
             Err(cause) => {
-                tracing::warn!(url = %self.url, cause = %cause, stale = known, "the issuer's keys can't be fetched");
+                tracing::warn!(url = shown(&self.url), cause = %cause, stale = known, "the issuer's keys can't be fetched");
                 known
             }
         }
@@ -128,9 +133,12 @@ impl Jwks {
     async fn fetch(
         &self,
     ) -> Result<Vec<(Option<String>, Arc<VerifyingKey>)>, Box<dyn std::error::Error + Send + Sync>> {
-        let mut response = self.client.get(self.url.clone()).send().await?.error_for_status()?;
+        let request = self.client.get(self.url.clone()).headers(observe::outgoing());
+        // What the URL holds may be secret.
+        let response = request.send().await.and_then(reqwest::Response::error_for_status);
+        let mut response = response.map_err(|error| error_chain(&error.without_url()))?;
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
+        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
             if body.len() + chunk.len() > MAX_BYTES {
                 return Err(format!("the key set has more than {MAX_BYTES} bytes").into());
             }

@@ -22,8 +22,8 @@ use crate::domain::id::{CompanyId, MemberId};
 use crate::error::{Error, ErrorCode};
 use crate::http::auth::tests::SECRET;
 use crate::http::{
-    App, Authenticator, Connections, Documents, Identity, NewToken, Nulls, Rates, SignIn, Sockets, Viewer, mint,
-    router, serve,
+    App, Authenticator, Connections, Documents, Health, Identity, NewToken, Nulls, Observer, Rates, Ready, SignIn,
+    Sockets, Viewer, mint, router, serve,
 };
 
 pub(super) struct Query;
@@ -224,9 +224,10 @@ impl Server {
             auth: Arc::new(Authenticator::new(&config, clock.clone()).unwrap()),
             sign_in: Arc::new(Book),
             config: Arc::new(config.clone()),
+            observer: Arc::new(Observer::new(clock.clone())),
             clock,
             prepare: Arc::new(|viewer, request| request.data(viewer.clone())),
-            ready: Arc::new(|| async { Ok(None) }.boxed()),
+            ready: Ready::new(|| async { Health(vec![]) }.boxed()),
             sockets: sockets.clone(),
             people: vec![],
         };

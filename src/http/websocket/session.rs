@@ -14,7 +14,6 @@ use serde_json::{Map, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
-use tracing::Instrument;
 
 use super::message::{Incoming, Outgoing};
 use super::{Close, writer};
@@ -25,7 +24,8 @@ use crate::http::auth::{AuthError, strip_bearer};
 use crate::http::live::{self, Over, Recipient};
 use crate::http::operation::{self, Params};
 use crate::http::server::{Ending, Seat};
-use crate::http::{App, Refusal, Viewer};
+use crate::http::{App, Refusal, Viewer, observe};
+use crate::telemetry::metrics::Present;
 
 /// Messages that wait for the writer. Small: operations wait instead, and hold what they have not yet made.
 pub(super) const QUEUE: usize = 16;
@@ -50,6 +50,7 @@ impl From<Close> for End {
 
 /// Serves a socket to its end.
 pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken: bool, ending: Ending) {
+    let _open = Present::new(&app.observer.counts.websockets);
     let (sink, mut stream) = socket.split();
     let (out, queue) = mpsc::channel(QUEUE);
     let (close, closing) = oneshot::channel();
@@ -68,7 +69,8 @@ pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken
     };
     match end {
         End::Close(end) => {
-            tracing::debug!(code = end.code, reason = end.reason, "a websocket is closed");
+            // The reason may repeat what the client has sent.
+            tracing::debug!(code = end.code, "a websocket is closed");
             let _ = close.send(end);
             drop(open);
             // Until the client answers, its last messages are read and left: a connection that is cut off with
@@ -199,7 +201,7 @@ impl<E: Executor> Session<E> {
         let _ = timeout(WIND_UP, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 
-    async fn start(&mut self, id: String, params: Params, viewer: &Arc<Viewer>) -> Result<(), End> {
+    async fn start(&mut self, id: String, mut params: Params, viewer: &Arc<Viewer>) -> Result<(), End> {
         let max = self.app.config.limits.ws_max_operations;
         let (started, begun) = oneshot::channel();
         let full = {
@@ -219,9 +221,10 @@ impl<E: Executor> Session<E> {
                     ticket,
                 };
                 let request_id = RequestId::new();
-                let span = tracing::info_span!("operation", request_id = %request_id);
+                let trace = observe::named_trace(&mut params.extensions);
+                let run = operation.run(params, request_id, started);
                 // Its end needs the lock that is held here, so that it can't be over before it is entered.
-                let handle = self.tasks.spawn(operation.run(params, request_id, started).instrument(span));
+                let handle = self.tasks.spawn(observe::message(self.app.observer.clone(), request_id, trace, run));
                 let number = running.count;
                 running.by_id.insert(id.clone(), (number, handle));
             }
@@ -388,6 +391,10 @@ impl<E: Executor> Operation<E> {
             Ok(ready) => ready,
             Err(response) => return live::refused(*response, id),
         };
+        if let Some(member) = self.viewer.member() {
+            observe::member(member.id);
+        }
+        observe::operation(ready.shape.as_ref(), &params);
         let mut recipient = ToSocket { out: &self.out, head: next_head(&self.ticket.id), started: Some(started) };
         live::carry(&self.app, &self.viewer, params, ready, id, self.ending.clone(), &mut recipient).await
     }

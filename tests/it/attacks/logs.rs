@@ -72,6 +72,9 @@ async fn no_caller_writes_a_line_of_the_log() {
         ]);
         let token = process.token("ann", "SALES");
         attack(&process).await;
+        let named = process.cli().run(["company", "add", "evil", "--name", &format!("x\n{FORGED}")]);
+        let said = named.stdout.lines().chain(named.stderr.lines());
+        assert!(!said.into_iter().any(|line| line.starts_with(FORGED)), "{named}");
         let output = process.end().await;
         for line in output.stderr.lines() {
             if format == "json" {

@@ -104,11 +104,8 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_connections_that_say_nothing_keep_nobody_out_and_leave_nothing_behind() {
-    let process = Process::start(&[
-        ("COSELL_WS_INIT_TIMEOUT", "2s"),
-        ("COSELL_HEADER_TIMEOUT", "5s"),
-        ("COSELL_LOG", "warn"),
-    ]);
+    let process =
+        Process::start(&[("COSELL_WS_INIT_TIMEOUT", "2s"), ("COSELL_HEADER_TIMEOUT", "5s"), ("COSELL_LOG", "warn")]);
     let token = process.token("ann", "SALES");
     // A connection of its own each time: one that waits between requests is closed as the silent ones are.
     let serves = async || well(&Client::new(process.address, Some(&token))).await;

@@ -129,7 +129,7 @@ on_both_databases! {
     async fn keys_references_and_names_of_another_company_are_free(world: World) {
         let input = json!({
             "title": "A secret", "customer": { "company": "Initrode", "contact": { "email": "ann@initrode.example" } },
-            "externalReferences": [{ "system": "SALESFORCE", "id": "00Q1" }], "idempotencyKey": "the-key"
+            "externalReference": { "system": "salesforce", "id": "00Q1" }, "idempotencyKey": "the-key"
         });
         let (stranger, person) = (world.as_("umbrella", "ADMIN"), world.as_("acme", "ADMIN"));
         let selection = "lead { id number externalReferences { id } possibleDuplicates { score } }";
@@ -141,7 +141,7 @@ on_both_databases! {
         // Other content under a key of another's is no conflict either.
         let mut other = input;
         other["idempotencyKey"] = json!("another-key");
-        other["externalReferences"][0]["id"] = json!("00Q2");
+        other["externalReference"]["id"] = json!("00Q2");
         stranger.mutate("createLead", other.clone(), selection).await.ok();
         other["title"] = json!("Not that");
         person.mutate("createLead", other, selection).await.ok();

@@ -123,7 +123,7 @@ impl Browser {
 
     /// A new window at that address.
     pub async fn open(&self, url: &str) -> Window {
-        let target = self.wire.call(None, "Target.createTarget", json!({"url": "about:blank"})).await;
+        let target = self.wire.call(None, "Target.createTarget", json!({"url": "about:blank", "newWindow": true})).await;
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let session = self.wire.call(None, "Target.attachToTarget", attach).await;
         let session = session["sessionId"].as_str().expect("a session").to_owned();
@@ -169,7 +169,7 @@ impl Wire {
     }
 
     async fn call(&self, session: Option<&str>, method: &str, parameters: Value) -> Value {
-        let answer = timeout(PATIENCE, self.post(session, method, parameters)).await;
+        let answer = timeout(2 * PATIENCE, self.post(session, method, parameters)).await;
         let answer = answer.unwrap_or_else(|_| panic!("the browser did not answer {method}")).expect("it is there");
         assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
         answer["result"].clone()
@@ -274,6 +274,8 @@ impl Window {
         let place = self.wait_for(place);
         async move {
             let place = place.await;
+            // A window in the background draws nothing.
+            self.call("Page.bringToFront", json!({})).await;
             for kind in ["mousePressed", "mouseReleased"] {
                 let event = json!({"type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1});
                 self.call("Input.dispatchMouseEvent", event).await;

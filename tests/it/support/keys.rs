@@ -8,7 +8,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use base64::Engine as _;
@@ -173,12 +173,14 @@ struct IssuerState {
     keys: Vec<Value>,
     health: Health,
     requests: usize,
+    traces: Vec<String>,
 }
 
 impl Issuer {
     /// Publishes these keys.
     pub async fn start(keys: &[&Key]) -> Self {
-        let state = Arc::new(Mutex::new(IssuerState { keys: jwks(keys), health: Health::Up, requests: 0 }));
+        let state =
+            Arc::new(Mutex::new(IssuerState { keys: jwks(keys), health: Health::Up, requests: 0, traces: vec![] }));
         let router = Router::new().route("/jwks.json", get(answer)).with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
@@ -221,6 +223,11 @@ impl Issuer {
         self.state.lock().expect("no panic under the lock").requests
     }
 
+    /// The `traceparent` of each request since it started; empty where it had none.
+    pub fn traces(&self) -> Vec<String> {
+        self.state.lock().expect("no panic under the lock").traces.clone()
+    }
+
     fn change(&self, change: impl FnOnce(&mut IssuerState)) {
         change(&mut self.state.lock().expect("no panic under the lock"));
     }
@@ -230,10 +237,12 @@ fn jwks(keys: &[&Key]) -> Vec<Value> {
     keys.iter().map(|key| key.jwk.clone()).collect()
 }
 
-async fn answer(State(state): State<Arc<Mutex<IssuerState>>>) -> Response {
+async fn answer(State(state): State<Arc<Mutex<IssuerState>>>, headers: HeaderMap) -> Response {
+    let trace = headers.get("traceparent").and_then(|trace| trace.to_str().ok()).unwrap_or_default();
     let (health, keys) = {
         let mut state = state.lock().expect("no panic under the lock");
         state.requests += 1;
+        state.traces.push(trace.to_owned());
         (state.health, state.keys.clone())
     };
     match health {
