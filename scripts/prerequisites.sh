@@ -47,14 +47,13 @@ install_nats() {
     [ "$outcome" = 0 ] && has_nats || fail "the package nats-server brought no nats-server"
 }
 
-# The oldest Node that the npm projects of this repository work with: Debian 12's.
-node_at_least=18
+# The oldest Node that the npm projects of this repository work with; Debian 12 has 18.20.
+node_at_least=18.18
 
 has_node() {
     local version
     command -v npm >/dev/null && version=$(node --version 2>/dev/null) || return 1
-    version=${version#v}
-    [ "${version%%.*}" -ge "$node_at_least" ] 2>/dev/null
+    printf '%s\n' "$node_at_least" "${version#v}" | sort --version-sort --check=quiet
 }
 
 install_node() {
@@ -114,6 +113,8 @@ install_what_the_build_needs() {
 
 install_what_is_missing() {
     install_what_the_build_needs
+    # Tests signal processes with it; slim images come without.
+    [ -x /bin/kill ] || [ -x /usr/bin/kill ] || install_packages procps
     [ -n "${COSELL_TEST_POSTGRES_URL:-}" ] || has_postgres || install_postgres
     has_nats || install_nats
     install_systemd

@@ -1,4 +1,4 @@
-//! The playground's bundle: GraphiQL with what cosell adds to it, made by `build.rs` from `web/` and kept in the binary.
+//! The playground's bundle: `GraphiQL` with what cosell adds to it, made by `build.rs` from `web/` and kept in the binary.
 
 /// A file of the bundle.
 #[derive(Clone, Copy, Debug)]

@@ -55,9 +55,10 @@ impl Lock {
     }
 }
 
-/// `FILE.lock`.
+/// `FILE.lock`, beside the file itself where a link leads to it.
 fn beside(file: &Path) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
+    let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+    let mut name = file.into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }

@@ -341,6 +341,8 @@ fn what_is_probably_not_meant_is_warned_of_also_beside_faults() {
         ("postgres://u@db.example.com/x?sslmode=disable", false),
         ("postgres://u@localhost/x", false),
         ("postgres://u@127.0.0.1/x", false),
+        ("postgres://u@[::1]:5432/x", false),
+        ("postgres://u@10.0.0.1/x", true),
         ("postgres://u@localhost/x?host=/run/postgresql", false),
         ("postgres:///x?host=/run/postgresql", false),
         ("postgres://u@%2Frun%2Fpostgresql/x", false),

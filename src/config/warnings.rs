@@ -1,11 +1,12 @@
 //! What is allowed but probably not meant.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
 
 use url::Url;
 
-use super::{Bus, Database, Http, Jwt, KeySource, SETTINGS, is_loopback};
+use super::{Bus, Database, Http, Jwt, KeySource, SETTINGS};
 
 /// The fewest different bytes of a secret that looks as if it were drawn at random.
 const FEWEST_DIFFERENT: usize = 8;
@@ -48,7 +49,12 @@ pub(super) fn of(
 fn may_be_plain(url: &str) -> bool {
     let Ok(url) = Url::parse(url) else { return false };
     let set = |name: &str| url.query_pairs().any(|(key, _)| key == name);
-    let remote = url.host_str().is_some_and(|host| !host.is_empty() && !host.starts_with("%2F")) && !is_loopback(&url);
+    // An address of such a scheme is a name to the parser.
+    let here = |host: &str| {
+        host == "localhost"
+            || host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    };
+    let remote = url.host_str().is_some_and(|host| !host.is_empty() && !host.starts_with("%2F") && !here(host));
     // A host among the parameters is a socket's folder.
     matches!(url.scheme(), "postgres" | "postgresql") && remote && !set("sslmode") && !set("ssl-mode") && !set("host")
 }
@@ -74,10 +80,12 @@ pub(super) fn open_files(env: &BTreeMap<String, String>, table: Option<&(String,
 fn holds_secrets(table: &toml::Table) -> bool {
     let at = |section: &str, key: &str| table.get(section)?.as_table()?.get(key)?.as_str();
     let with_password = |text: &str| Url::parse(text).is_ok_and(|url| url.password().is_some());
+    // A token of NATS stands in the place of the user.
+    let with_user = |text: &str| Url::parse(text).is_ok_and(|url| !url.username().is_empty());
     at("jwt", "secret").is_some()
-        || [("database", "url"), ("bus", "url")]
-            .iter()
-            .any(|(section, key)| at(section, key).is_some_and(with_password))
+        || at("otlp", "headers").is_some()
+        || at("database", "url").is_some_and(with_password)
+        || at("bus", "url").is_some_and(with_user)
 }
 
 #[cfg(unix)]

@@ -15,7 +15,7 @@ use crate::support::cli::{Cli, Running};
 use crate::support::http::Client;
 use crate::support::world::SECRET;
 
-const SOON: Duration = Duration::from_secs(30);
+const SOON: Duration = Duration::from_mins(1);
 const WRITERS: usize = 4;
 
 fn serve(cli: &Cli) -> (Running, SocketAddr) {
@@ -89,9 +89,13 @@ async fn a_backup_made_while_others_write_is_served_as_a_whole_beginning_of_the_
 
     let mut known = Vec::new();
     for name in ["one.db", "two.db", "three.db"] {
-        while answered.load(Ordering::Acquire) < (known.len() + 1) * 40 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let enough = async {
+            while answered.load(Ordering::Acquire) < (known.len() + 1) * 40 {
+                assert!(writers.iter().all(|writer| !writer.is_finished()), "a writer has failed");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(SOON, enough).await.expect("writes are answered");
         let before = answered.load(Ordering::Acquire);
         let output = block_in_place(|| cli.run(["backup", name]));
         let line = output.ok();

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::time::timeout;
 
 use crate::on_both_databases;
-use crate::support::database::{Database, Kind};
+use crate::support::database::{Database, Kind, OnDatabase as _};
 use crate::support::http::{Answer, Client};
 use crate::support::rows::Rows;
 use crate::support::world::World;
@@ -42,38 +42,6 @@ on_both_databases! {
         drop(transaction);
         assert!(db.read().execute_unprepared("SELECT * FROM kept").await.is_err());
         db.close().await;
-    }
-
-    async fn a_request_that_takes_too_long_is_answered_and_leaves_nothing_running(world: World) {
-        if world.database.kind == Kind::Sqlite {
-            // A reader of SQLite waits for nobody: the test above stops one that works too long.
-            return;
-        }
-        let server = world.another_server_with(&[("COSELL_REQUEST_TIMEOUT", Some("500ms"))]).await;
-        let caller = world.as_("acme", "SALES");
-        let input = json!({ "title": "A", "customer": { "company": "B" } });
-        caller.mutate("createLead", input.clone(), "lead { id }").await.ok();
-        let caller = Client::new(server.addr, Some(&caller.token));
-        let mut other = PgConnection::connect(&world.database.url).await.unwrap();
-        let mut held = other.begin().await.unwrap();
-        held.execute("LOCK TABLE lead_view IN ACCESS EXCLUSIVE MODE").await.unwrap();
-        let leads = "{ leads(first: 10) { edges { node { id title } } } }";
-        let late = timeout(BOUND, caller.query(leads, json!({}))).await.expect("it is answered");
-        assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
-        let late = timeout(BOUND, caller.mutate("createLead", input, "lead { id }")).await.expect("it is answered");
-        assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
-        let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid \
-                       WHERE relname = 'lead_view' AND relnamespace = current_schema()::regnamespace AND NOT granted";
-        timeout(BOUND, async {
-            while held.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {}
-        })
-        .await
-        .expect("nothing runs on in the database");
-        held.rollback().await.unwrap();
-        let leads = caller.query(leads, json!({})).await.ok();
-        let edges = leads.at("/leads/edges").as_array().map(Vec::len);
-        assert_eq!(edges, Some(1), "what was late is not done afterwards");
-        server.shutdown().await;
     }
 
     async fn where_the_schema_is_no_secret_errors_suggest_its_names_and_elsewhere_not(world: World) {
@@ -213,4 +181,33 @@ on_both_databases! {
         caller.mutate("createLead", input, "lead { id }").await.ok();
         assert_eq!(again.next().await["activity"]["__typename"], "LeadCreated");
     }
+}
+
+/// A reader of `SQLite` waits for nobody: there the test above stops one that works too long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_takes_too_long_is_answered_and_leaves_nothing_running() {
+    let world = World::on(Database::fresh(Kind::Postgres).await).await;
+    let server = world.another_server_with(&[("COSELL_REQUEST_TIMEOUT", Some("500ms"))]).await;
+    let caller = world.as_("acme", "SALES");
+    let input = json!({ "title": "A", "customer": { "company": "B" } });
+    caller.mutate("createLead", input.clone(), "lead { id }").await.ok();
+    let caller = Client::new(server.addr, Some(&caller.token));
+    let mut other = PgConnection::connect(&world.database.url).await.unwrap();
+    let mut held = other.begin().await.unwrap();
+    held.execute("LOCK TABLE lead_view IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let leads = "{ leads(first: 10) { edges { node { id title } } } }";
+    let late = timeout(BOUND, caller.query(leads, json!({}))).await.expect("it is answered");
+    assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
+    let late = timeout(BOUND, caller.mutate("createLead", input, "lead { id }")).await.expect("it is answered");
+    assert_eq!(late.code(), "UNAVAILABLE", "{}", late.text);
+    let waiting = "SELECT count(*) FROM pg_locks JOIN pg_class ON relation = pg_class.oid \
+                   WHERE relname = 'lead_view' AND relnamespace = current_schema()::regnamespace AND NOT granted";
+    timeout(BOUND, async { while held.fetch_one(waiting).await.unwrap().get::<i64, _>(0) > 0 {} })
+        .await
+        .expect("nothing runs on in the database");
+    held.rollback().await.unwrap();
+    let leads = caller.query(leads, json!({})).await.ok();
+    let edges = leads.at("/leads/edges").as_array().map(Vec::len);
+    assert_eq!(edges, Some(1), "what was late is not done afterwards");
+    server.shutdown().await;
 }

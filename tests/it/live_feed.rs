@@ -105,9 +105,8 @@ async fn the_example_prints_every_event_once_over_cuts_restarts_expiry_and_its_o
     let example = Example::build().await;
     let partnership = place.world.partnership("acme", "globex").await;
     let (nora, clara) = (place.world.as_("acme", "SALES"), place.world.as_("globex", "SALES"));
-    let (mut server, address) = place.serve("127.0.0.1:0");
+    let (mut server, mut address) = place.serve("127.0.0.1:0");
     let (_other, elsewhere) = place.serve("127.0.0.1:0");
-    let here = address.to_string();
     let mut proxy = Proxy::shut(&format!("http://{address}"));
     proxy.open();
     let before = place.log(address, &nora).await.len();
@@ -146,7 +145,8 @@ async fn the_example_prints_every_event_once_over_cuts_restarts_expiry_and_its_o
     for n in 0..3 {
         comment(elsewhere, &clara, lead, &format!("while it was away: {n}")).await;
     }
-    (server, _) = place.serve(&here);
+    (server, address) = place.serve("127.0.0.1:0");
+    proxy.lead_to(address);
     waits(&mut app, "closed with 1001");
     waits(&mut app, "while it was away: 2");
 
@@ -156,7 +156,8 @@ async fn the_example_prints_every_event_once_over_cuts_restarts_expiry_and_its_o
     example.token(&hs256(SECRET.as_bytes(), &short));
     waits_for_end(server, "KILL");
     comment(elsewhere, &clara, lead, "while it was dead").await;
-    (server, _) = place.serve(&here);
+    (server, address) = place.serve("127.0.0.1:0");
+    proxy.lead_to(address);
     waits(&mut app, "waiting for another token");
     comment(elsewhere, &clara, lead, "while it was shut out").await;
     example.token(&nora.token);

@@ -344,10 +344,11 @@ async fn a_collector_that_is_away_or_says_nothing_stops_nobody() {
                 }
             }
         };
-        timeout(SOON, asked).await.expect("nobody waits for the collector");
+        timeout(4 * SOON, asked).await.expect("nobody waits for the collector");
         let begun = Instant::now();
         server.shutdown().await;
-        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        // The order of the end allows for twice 10 seconds; a collector that is waited for would take more.
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     }
 }
 
@@ -416,7 +417,8 @@ async fn until(server: &RunningServer, what: &str, holds: impl Fn(&Metrics) -> b
             return metrics;
         }
         assert!(Instant::now() < end, "{what} did not come: {:#?}", metrics.0);
-        tokio::task::yield_now().await;
+        // Each look costs the machine a little.
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -16,7 +16,9 @@ use clap::Args;
 
 use self::people::{COMPANIES, PEOPLE, Person};
 use super::{
-    Failure, Outcome, connect, load, migrate, say,
+    Failure, Outcome, connect, load,
+    lock::Lock,
+    migrate, say,
     serve::{self, End},
     service, system_clock,
 };
@@ -55,6 +57,7 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
     let mut config = load(file)?;
     settle(&mut config, demo)?;
     serve::start_log(&config)?;
+    let alone = Lock::take(&config.database.url).await?;
     let fresh = prepare(&config).await?;
     if !matches!(config.jwt.key, Some(KeySource::Secret(_))) {
         config.jwt.key = Some(KeySource::Secret(secret(&config.database.url)?));
@@ -63,7 +66,9 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
     let people = people(&config)?;
     let server = serve::start(config.clone(), system_clock(), people.clone()).await?;
     say(greeting(&config, server.addr, fresh, &people))?;
-    serve::run_until(end, server).await
+    serve::run_until(end, server).await?;
+    drop(alone);
+    Ok(())
 }
 
 /// What the demo sets where the operator has set nothing.

@@ -419,7 +419,7 @@ async fn an_answer_tells_nothing_of_what_the_server_is_made_of() {
         for name in ["server", "x-powered-by", "via"] {
             assert!(answer.headers.get(name).is_none(), "{path}: {name}");
         }
-        for word in ["sqlx", "sea_orm", "async_graphql", "panicked", ".rs:", "/root", "/work", "SELECT "] {
+        for word in ["sqlx", "sea_orm", "async_graphql", "panicked", ".rs:", env!("CARGO_MANIFEST_DIR"), "SELECT "] {
             assert!(!answer.text.contains(word), "{path}: {}", answer.text);
         }
     }

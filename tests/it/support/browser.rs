@@ -123,7 +123,8 @@ impl Browser {
 
     /// A new window at that address.
     pub async fn open(&self, url: &str) -> Window {
-        let target = self.wire.call(None, "Target.createTarget", json!({"url": "about:blank", "newWindow": true})).await;
+        let target =
+            self.wire.call(None, "Target.createTarget", json!({"url": "about:blank", "newWindow": true})).await;
         let attach = json!({"targetId": target["targetId"], "flatten": true});
         let session = self.wire.call(None, "Target.attachToTarget", attach).await;
         let session = session["sessionId"].as_str().expect("a session").to_owned();

@@ -12,7 +12,7 @@ use url::Url;
 /// A port that leads to the database while it is open, and refuses connections while it is shut.
 pub struct Proxy {
     address: SocketAddr,
-    target: Target,
+    target: Arc<Mutex<Target>>,
     /// The same database, through the door.
     pub url: String,
     state: State,
@@ -50,14 +50,20 @@ impl Proxy {
         url.query_pairs_mut().clear().extend_pairs(pairs.iter().filter(|(name, _)| name != "host"));
         url.set_host(Some("127.0.0.1")).expect("a host");
         url.set_port(Some(address.port())).expect("a port");
+        let target = Arc::new(Mutex::new(target));
         Self { address, target, url: url.into(), state: State::Shut(socket), connections: Arc::default() }
+    }
+
+    /// Leads further connections to another address.
+    pub fn lead_to(&mut self, address: SocketAddr) {
+        *self.target.lock().expect("no panic under the lock") = Target::Address(address.to_string());
     }
 
     /// Lets connections through from now on.
     pub fn open(&mut self) {
         let State::Shut(socket) = std::mem::replace(&mut self.state, State::Between) else { panic!("it is open") };
         let listener = socket.listen(128).expect("a bound socket");
-        self.state = State::Open(tokio::spawn(pass(listener, self.target.clone(), Arc::clone(&self.connections))));
+        self.state = State::Open(tokio::spawn(pass(listener, Arc::clone(&self.target), Arc::clone(&self.connections))));
     }
 
     /// Cuts all connections, and refuses others from now on.
@@ -81,9 +87,9 @@ fn bound(address: SocketAddr) -> TcpSocket {
     socket
 }
 
-async fn pass(listener: TcpListener, target: Target, connections: Arc<Mutex<Vec<JoinHandle<()>>>>) {
+async fn pass(listener: TcpListener, target: Arc<Mutex<Target>>, connections: Arc<Mutex<Vec<JoinHandle<()>>>>) {
     while let Ok((mut near, _)) = listener.accept().await {
-        let target = target.clone();
+        let target = target.lock().expect("no panic under the lock").clone();
         let connection = tokio::spawn(async move {
             // Either side may break off; both are then closed.
             let _ = match target {
