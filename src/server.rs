@@ -123,13 +123,17 @@ fn check_sqlite_file(file: &Path) -> Result<(), String> {
     }
 }
 
+/// The shortest time after which the database gives up.
+const LEAST_WORK: Duration = Duration::from_secs(5);
+
 /// Connects to the configured database. On SQLite the schema is brought up to date; on PostgreSQL it has to be.
 pub async fn open_database(config: &Config) -> Result<Db, StartError> {
     let size = PoolSize {
         connections: config.database.max_connections,
         at_least: config.database.min_connections,
         wait: config.database.acquire_timeout,
-        work: Some(config.limits.request_timeout),
+        // What has a short time to be answered is not worth less: jobs work on the same connections.
+        work: Some(config.limits.request_timeout.max(LEAST_WORK)),
     };
     let url = config.database.url.expose();
     if config.database.url.is_sqlite() {

@@ -249,6 +249,8 @@ fn plain(setting: &Setting, text: &str) -> String {
     let shown = match setting.key {
         "database.url" => super::DatabaseUrl::parse(text).map(|url| url.to_string()),
         "bus.url" => super::Bus::parse(text).map(|bus| bus.to_string()),
+        // Its query may hold a key.
+        "jwt.jwks_url" => url::Url::parse(text).map(|url| super::shown(&url)).map_err(|_| String::new()),
         _ if setting.is_secret() => Err(String::new()),
         _ => Ok(without_password(text)),
     };

@@ -79,7 +79,10 @@ pub(super) fn open_files(env: &BTreeMap<String, String>, table: Option<&(String,
 /// Whether a file of settings holds one that is secret, or an address with a password.
 fn holds_secrets(table: &toml::Table) -> bool {
     let at = |section: &str, key: &str| table.get(section)?.as_table()?.get(key)?.as_str();
-    let with_password = |text: &str| Url::parse(text).is_ok_and(|url| url.password().is_some());
+    let with_password = |text: &str| {
+        let named = |url: &Url| url.query_pairs().any(|(key, _)| key == "password");
+        Url::parse(text).is_ok_and(|url| url.password().is_some() || named(&url))
+    };
     // A token of NATS stands in the place of the user.
     let with_user = |text: &str| Url::parse(text).is_ok_and(|url| !url.username().is_empty());
     at("jwt", "secret").is_some()

@@ -82,16 +82,16 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<error_code::ErrorCodes>()
 }
 
-/// The schema over the use cases, for documents of at most this depth and cost. Errors suggest names of the schema only
-/// where it is no secret.
+/// The schema over the use cases, for documents of at most this depth and cost. Where the schema itself is not public
+/// it can't be read, and errors suggest no names of it.
 pub fn schema(
     service: Arc<Service>,
     feed: Arc<Feed>,
     max_depth: usize,
     max_complexity: usize,
-    suggestions: bool,
+    public: bool,
 ) -> ApiSchema {
-    let builder = if suggestions { builder() } else { builder().disable_suggestions() };
+    let builder = if public { builder() } else { builder().disable_suggestions().disable_introspection() };
     builder
         .data(service)
         .data(feed)

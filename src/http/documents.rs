@@ -82,7 +82,10 @@ impl Documents {
                 faults.push(format!("documents.manifest: {path}: {id}: {fault}"));
             }
             let text: Arc<str> = text.as_str().into();
-            self.named.insert(plain(id).into(), text.clone());
+            let other = self.named.insert(plain(id).into(), text.clone());
+            if other.is_some_and(|other| other != text) {
+                faults.push(format!("documents.manifest: {path}: {id} names several documents"));
+            }
             self.trusted.insert(hash, text);
         }
         if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults)) }
@@ -96,11 +99,11 @@ impl Documents {
     pub(super) fn resolve(&self, params: &mut Params) -> Result<Memo, Fault> {
         let mut memo = Memo(None);
         // What the resolvers and shared executions see does not depend on how the document was named.
-        if let Some(extension) = params.extensions.remove(EXTENSION) {
+        if let Some(extension) = params.extensions.remove(EXTENSION).filter(|it| !it.is_null()) {
             let named = named_hash(&extension)?;
             if params.named {
                 let text = self.of_hash(&named).ok_or_else(|| self.unknown())?;
-                params.query = text.as_ref().to_owned();
+                text.as_ref().clone_into(&mut params.query);
                 return Ok(memo);
             }
             if hash(&params.query) != named {
@@ -112,7 +115,7 @@ impl Documents {
         if params.named {
             let id = params.document_id.as_deref().unwrap_or_default();
             let text = self.of_id(id).ok_or_else(|| self.unknown())?;
-            params.query = text.as_ref().to_owned();
+            text.as_ref().clone_into(&mut params.query);
             return Ok(memo);
         }
         if self.trusted_only && !self.trusted.contains_key(&hash(&params.query)) {
@@ -262,7 +265,6 @@ mod tests {
             json!({ "version": 1, "sha256Hash": 7 }),
             json!([]),
             json!("x"),
-            json!(null),
         ] {
             let request = json!({ "extensions": { "persistedQuery": wrong } });
             assert_eq!(resolve(&documents, request).err(), Some(ErrorCode::InvalidInput), "{wrong}");
@@ -299,8 +301,10 @@ mod tests {
     #[test]
     fn a_faulty_manifest_is_refused_with_each_fault() {
         let other = hex::encode(hash("{ other }"));
-        let faults = documents(0, &[(&other, QUERY), ("a", "{"), ("b", QUERY)], false).unwrap_err().0;
-        assert_eq!(faults.len(), 2, "{faults:?}");
+        let manifest = [(&*other, QUERY), ("a", "{"), ("b", QUERY), ("sha256:b", QUERY), ("b", "{ other }")];
+        let faults = documents(0, &manifest, false).unwrap_err().0;
+        assert_eq!(faults.len(), 3, "{faults:?}");
+        assert!(faults[2].contains("b names several documents"), "{faults:?}");
         assert!(faults[0].contains(&format!("the SHA-256 of {other} is {}", hex::encode(hash(QUERY)))), "{faults:?}");
         assert!(faults[1].contains("a: is no document"), "{faults:?}");
     }

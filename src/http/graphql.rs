@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use super::answer::{self, Finished, RequestId};
 use super::negotiate::{self, Media};
 use super::nulls::Plan;
-use super::operation::{self, Params};
+use super::operation::{self, Broken, Params};
 use super::{App, Refusal, Viewer, auth, observe};
 use crate::error::{ErrorCode, Fault};
 
@@ -93,13 +93,13 @@ async fn answer_to<E: Executor>(
     id: RequestId,
 ) -> Result<Response, Early> {
     let (parts, body) = request.into_parts();
+    app.rates.of_address(&parts)?;
     let get = is_get(&parts)?;
     let Some(media) = media else {
         let message = "Accept application/json or application/graphql-response+json.";
         return Err(Early::invalid(StatusCode::NOT_ACCEPTABLE, message));
     };
     check_type(&parts, get)?;
-    app.rates.of_address(&parts)?;
     let viewer =
         viewer(app, &parts.headers).await.map_err(|refusal| Early::from(answer::refusal_faults(refusal, id)))?;
     let asked = if get { Asked::One(params(app, &parts, body, get).await?) } else { asked(app, &parts, body).await? };
@@ -119,6 +119,10 @@ async fn answer_to<E: Executor>(
                 // One after the other, as they stand, and all of them within the time of one.
                 let left = until.saturating_duration_since(Instant::now());
                 let refused = |early: Early| early.finished(id);
+                if left.is_zero() {
+                    answers.push(refused(vec![Broken::Late(limit).fault(id)].into()));
+                    continue;
+                }
                 answers.push(execute(app, &viewer, params, get, left, id).await.unwrap_or_else(refused));
             }
             let wires: Vec<_> = answers.iter().map(Finished::wire).collect();
@@ -281,8 +285,8 @@ fn from_query(query: &str) -> Result<Params, String> {
     let mut object = Map::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match name.as_ref() {
+            "variables" | "extensions" | "documentId" if value.is_empty() => Value::Null,
             "query" | "operationName" | "documentId" => Value::String(value.into_owned()),
-            "variables" | "extensions" if value.is_empty() => Value::Null,
             "variables" | "extensions" => {
                 serde_json::from_str(&value).map_err(|fault| format!("The parameter `{name}` is not JSON: {fault}."))?
             }

@@ -199,7 +199,11 @@ pub(super) fn check_text(document: &str, max_tokens: usize) -> Result<(), Oversi
             },
             b'"' if strings => at = after_string(bytes, at),
             b'.' if bytes[at..].starts_with(b"..") => at += 2,
-            byte if is_word(*byte) => at = after_word(bytes, at),
+            byte if is_word(*byte) => {
+                let word = at - 1;
+                at = after_word(bytes, at);
+                tokens += more_than_one(&bytes[word..at]);
+            }
             _ => {}
         }
         tokens += 1;
@@ -208,6 +212,20 @@ pub(super) fn check_text(document: &str, max_tokens: usize) -> Result<(), Oversi
         }
     }
     Ok(())
+}
+
+/// How many values the parser may read in a word besides the first: it takes `0000` for four numbers and `nullnull` for two
+/// nulls.
+fn more_than_one(word: &[u8]) -> usize {
+    let constant = [&b"true"[..], b"false", b"null"].iter().any(|it| word.starts_with(it) && word.len() > it.len());
+    let digits = word.strip_prefix(b"-").unwrap_or(word);
+    let zeros = digits.starts_with(b"0") && digits.get(1).is_some_and(u8::is_ascii_digit);
+    let many = zeros || digits.windows(2).any(|pair| pair[1] == b'-' && !matches!(pair[0], b'e' | b'E'));
+    match word[0] {
+        _ if constant => word.len() / 4,
+        b'-' | b'0'..=b'9' if many && word.len() > 1 => word.len() - 1,
+        _ => 0,
+    }
 }
 
 /// What names and numbers are made of.
@@ -514,7 +532,8 @@ mod tests {
         let own = format!("{{ a {{ {} name {} }} }}", "fields { type { ".repeat(5), "} }".repeat(5));
         assert!(measure(&own).is_ok());
         let again = |times: usize, what: &str| {
-            measure(&format!("{{ {} }}", (0..times).map(|n| format!("a{n}: {what} ")).collect::<String>())).map(|_| ())
+            measure(&format!("{{ {} }}", (0..times).fold(String::new(), |all, n| all + &format!("a{n}: {what} "))))
+                .map(|_| ())
         };
         assert_eq!(again(2, "__schema { types { name } }"), Ok(()));
         assert_eq!(again(3, "__schema { types { name } }"), Err(Oversize::Introspection));
@@ -532,6 +551,10 @@ mod tests {
             ("{a...b...c}", 7),
             (r#"{ a(b: "c d \" e", f: """g "h" i""") }"#, 11),
             ("{ a(b: {c: true | & }) }", 14),
+            ("[0000]", 6),
+            ("[0.5 -0.5e-10 nullable]", 5),
+            ("[1-2-3]", 7),
+            ("[truetrue]", 5),
         ] {
             assert_eq!(check_text(document, tokens), Ok(()), "{document}");
             if tokens > 0 {

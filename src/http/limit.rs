@@ -88,10 +88,9 @@ fn client(peer: IpAddr, parts: &Parts, trusted: &[IpNet]) -> IpAddr {
         return address;
     }
     let values = parts.headers.get_all("x-forwarded-for").iter().rev();
-    let seen = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.rsplit(','));
-    for text in seen {
+    for part in values.flat_map(|value| value.as_bytes().rsplit(|byte| *byte == b',')) {
         // What is no address was not written by a proxy that is trusted.
-        let Some(next) = forwarded(text) else { break };
+        let Some(next) = std::str::from_utf8(part).ok().and_then(forwarded) else { break };
         address = next;
         if !is_trusted(address) {
             break;
@@ -109,7 +108,8 @@ pub(super) fn is_proxy(address: IpAddr, trusted: &[IpNet]) -> bool {
 /// An entry of `X-Forwarded-For`: an address, of some proxies with a port.
 fn forwarded(text: &str) -> Option<IpAddr> {
     let text = text.trim();
-    text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip())).ok()
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    bare.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip())).ok()
 }
 
 /// How long to wait.
@@ -225,7 +225,9 @@ mod tests {
         assert_eq!(of("10.0.0.1", &["203.0.113.9", "198.51.100.7"]), "198.51.100.7");
         assert_eq!(of("10.0.0.1", &["198.51.100.7:4711"]), "198.51.100.7");
         assert_eq!(of("fd00::1", &["[2001:db8::1]:4711"]), "2001:db8::1");
+        assert_eq!(of("fd00::1", &["[2001:db8::1]"]), "2001:db8::1");
         assert_eq!(of("10.0.0.1", &["nonsense, 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(of("10.0.0.1", &["\u{ff}, 198.51.100.7"]), "198.51.100.7");
         assert_eq!(of("10.0.0.1", &[]), "10.0.0.1");
     }
 

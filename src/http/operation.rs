@@ -56,7 +56,7 @@ impl Params {
         };
         let variables = map("variables")?;
         let extensions = map("extensions")?;
-        if query.is_none() && document_id.is_none() && !extensions.contains_key("persistedQuery") {
+        if query.is_none() && document_id.is_none() && extensions.get("persistedQuery").is_none_or(Value::is_null) {
             return Err("The parameter `query` is missing.".to_owned());
         }
         let named = query.is_none();

@@ -17,7 +17,7 @@ use hyper_util::service::TowerToHyperService;
 use ipnet::IpNet;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio_io_timeout::TimeoutWriter;
 use tower::ServiceExt;
 
@@ -27,6 +27,8 @@ use crate::domain::id::MemberId;
 
 /// The most bytes of a request's headers; hyper answers 431 to more.
 const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// How many clients are told at a time that they are turned away.
+const MAX_FAREWELLS: usize = 100;
 /// How long a client that is turned away may take to hear so.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the end waits for requests, and again for what they leave behind.
@@ -266,6 +268,7 @@ pub async fn serve(
     shutdown: impl Future<Output = ()> + Send,
 ) -> io::Result<()> {
     let ending = watch::Sender::new(());
+    let farewells = Arc::new(Semaphore::new(MAX_FAREWELLS));
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
         tokio::select! {
@@ -277,7 +280,13 @@ pub async fn serve(
                     }
                     Err(full) => {
                         tracing::debug!(?full, "a connection is turned away");
-                        tokio::spawn(turn_away(stream, full));
+                        // They are bounded too; who comes beyond hears nothing.
+                        if let Ok(permit) = farewells.clone().try_acquire_owned() {
+                            tokio::spawn(async move {
+                                turn_away(stream, full).await;
+                                drop(permit);
+                            });
+                        }
                     }
                 },
                 Err(fault) => {

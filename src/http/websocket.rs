@@ -17,11 +17,10 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use super::answer::RequestId;
 use super::graphql::Early;
 use super::negotiate::Media;
 use super::server::Peer;
-use super::{App, browser};
+use super::{App, browser, observe};
 
 /// The protocol's name in `Sec-WebSocket-Protocol`. The older `graphql-ws` is another one and is not spoken here.
 const PROTOCOL: &str = "graphql-transport-ws";
@@ -60,7 +59,7 @@ impl Close {
 pub(super) async fn upgrade<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     if let Err(fault) = app.rates.of_address(&parts) {
-        return Early::from(fault).answer(Media::Json, RequestId::new());
+        return Early::from(fault).answer(Media::Json, observe::request_id());
     }
     if !browser::may_connect(&parts.headers, &app.config.http.allowed_origins) {
         return (StatusCode::FORBIDDEN, "Pages of this origin may not connect: see http.allowed_origins.\n")

@@ -33,7 +33,14 @@ impl Service {
 
     /// Forgets the idempotency keys that are older than the operator has them kept.
     pub async fn forget_old_keys(&self) -> Result<u64> {
-        transaction!(self, tx, { store::key::forget(tx.db(), tx.now - self.policy.keys_kept).await })
+        let mut forgotten = 0;
+        loop {
+            let some = transaction!(self, tx, { store::key::forget(tx.db(), tx.now - self.policy.keys_kept).await })?;
+            if some == 0 {
+                return Ok(forgotten);
+            }
+            forgotten += some;
+        }
     }
 
     /// Whether the database answers.

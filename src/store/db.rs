@@ -9,6 +9,7 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use sqlx::{
+    Connection as _,
     postgres::PgConnectOptions,
     sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous},
 };
@@ -276,18 +277,26 @@ async fn open(
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(Duration::from_secs(10))
         });
-    if let Some(work) = size.work {
+    let work = size.work;
+    if let Some(work) = work {
         options.statement_timeout(work);
         options.map_sqlx_sqlite_pool_opts(move |pool| {
             pool.after_connect(move |connection, _| Box::pin(give_up_after(connection, work)))
         });
-        options.map_sqlx_sqlite_before_acquire(move |connection, _| {
-            Box::pin(async move {
-                give_up_after(connection, work).await?;
-                Ok(true)
-            })
-        });
     }
+    options.map_sqlx_sqlite_before_acquire(move |connection, _| {
+        Box::pin(async move {
+            // Where a write is interrupted or the disk is full, SQLite ends the transaction by itself, and sqlx still
+            // counts it as open: what came next would be a part of it, and never be committed.
+            if connection.is_in_transaction() {
+                return Ok(false);
+            }
+            if let Some(work) = work {
+                give_up_after(connection, work).await?;
+            }
+            Ok(true)
+        })
+    });
     let mut connection = Database::connect(options).await?;
     let statements = statements.clone();
     connection.set_metric_callback(move |info| {

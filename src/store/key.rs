@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use cosell_entity::{external_reference, idempotency_key};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
 
@@ -77,10 +77,20 @@ pub async fn forget_content(db: &impl ConnectionTrait, scope: Scope, result: Uui
     Ok(())
 }
 
-/// Forgets the keys that were claimed before `limit`.
+/// How many keys are forgotten at a time: few enough for a statement of a bounded time.
+const FORGET: u64 = 1000;
+
+/// Forgets some of the keys that were claimed before `limit`, and says how many; none are left when it says 0.
 pub async fn forget(db: &impl ConnectionTrait, limit: DateTime<Utc>) -> Result<u64> {
-    let done =
-        idempotency_key::Entity::delete_many().filter(idempotency_key::Column::CreatedAt.lt(limit)).exec(db).await?;
+    use idempotency_key::Column as C;
+    let some = idempotency_key::Entity::find()
+        .select_only()
+        .columns([C::CompanyId, C::Key])
+        .filter(C::CreatedAt.lt(limit))
+        .limit(FORGET)
+        .into_query();
+    let key = Expr::tuple([C::CompanyId, C::Key].map(Expr::col));
+    let done = idempotency_key::Entity::delete_many().filter(key.in_subquery(some)).exec(db).await?;
     Ok(done.rows_affected)
 }
 

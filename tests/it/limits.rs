@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cosell::store::db::{Db, PoolSize, is_given_up};
 use reqwest::Method;
-use sea_orm::ConnectionTrait as _;
+use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
 use sqlx::{Connection as _, Executor as _, PgConnection, Row as _};
 use tokio::time::timeout;
@@ -41,6 +41,27 @@ on_both_databases! {
         assert!(is_given_up(&stopped.unwrap_err()));
         drop(transaction);
         assert!(db.read().execute_unprepared("SELECT * FROM kept").await.is_err());
+
+        // Of a write that is interrupted SQLite ends the transaction itself; what comes after it must be kept all the same.
+        db.read().execute_unprepared("CREATE TABLE numbers (x BIGINT)").await.unwrap();
+        let endless = match database.kind {
+            Kind::Sqlite => "WITH RECURSIVE t(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM t) INSERT INTO numbers SELECT x FROM t",
+            Kind::Postgres => "INSERT INTO numbers SELECT 1 FROM pg_sleep(3600)",
+        };
+        let transaction = db.begin().await.unwrap();
+        let stopped = timeout(BOUND, transaction.execute_unprepared(endless)).await.expect("it is stopped");
+        assert!(is_given_up(&stopped.unwrap_err()));
+        let _ = transaction.rollback().await;
+        let insert = async |number: i64| {
+            let transaction = db.begin().await.unwrap();
+            transaction.execute_unprepared(&format!("INSERT INTO numbers VALUES ({number})")).await.unwrap();
+            transaction
+        };
+        insert(1).await.rollback().await.unwrap();
+        insert(2).await.commit().await.unwrap();
+        let kept = db.read().query_all_raw(Statement::from_string(db.read().get_database_backend(), "SELECT x FROM numbers"));
+        let kept: Vec<i64> = kept.await.unwrap().iter().map(|row| row.try_get("", "x").unwrap()).collect();
+        assert_eq!(kept, [2]);
         db.close().await;
     }
 

@@ -24,8 +24,8 @@ async fn with(change: impl FnOnce(&mut Config)) -> Server {
     Server::with(change, Arc::new(SystemClock)).await
 }
 
-fn rate(burst: u32, refill: Duration) -> Option<Rate> {
-    Some(Rate { burst: NonZeroU32::new(burst).unwrap(), refill })
+fn rate(burst: u32, refill: Duration) -> Rate {
+    Rate { burst: NonZeroU32::new(burst).unwrap(), refill }
 }
 
 fn many(text: &str, times: usize) -> String {
@@ -156,7 +156,7 @@ async fn asked(request: RequestBuilder) -> (u16, Option<u64>, Option<u64>) {
 #[tokio::test]
 async fn a_member_that_comes_too_often_is_told_when_to_come_again() {
     let server = with(|config| {
-        config.limits.member_rate = rate(4, Duration::from_hours(1));
+        config.limits.member_rate = Some(rate(4, Duration::from_hours(1)));
         config.limits.max_batch = 10;
     })
     .await;
@@ -185,7 +185,7 @@ async fn a_member_that_comes_too_often_is_told_when_to_come_again() {
 
 #[tokio::test]
 async fn an_address_that_comes_too_often_waits_as_long_as_it_is_told() {
-    let server = with(|config| config.limits.address_rate = rate(2, Duration::from_millis(500))).await;
+    let server = with(|config| config.limits.address_rate = Some(rate(2, Duration::from_millis(500)))).await;
     let hello = json!({"query": "{ hello }"});
     let mut refused = 0;
     timeout(BOUND, async {
@@ -202,7 +202,7 @@ async fn an_address_that_comes_too_often_waits_as_long_as_it_is_told() {
     .await
     .expect("tokens come back");
 
-    let server = with(|config| config.limits.address_rate = rate(2, Duration::from_hours(1))).await;
+    let server = with(|config| config.limits.address_rate = Some(rate(2, Duration::from_hours(1)))).await;
     for path in ["/graphql", "/graphql/stream"] {
         client().post(server.url(path)).header("content-type", JSON).body(hello.to_string()).send().await.unwrap();
     }
@@ -218,7 +218,7 @@ async fn an_address_that_comes_too_often_waits_as_long_as_it_is_told() {
 #[tokio::test]
 async fn behind_a_trusted_proxy_each_caller_has_a_bucket_of_its_own() {
     let server = with(|config| {
-        config.limits.address_rate = rate(1, Duration::from_hours(1));
+        config.limits.address_rate = Some(rate(1, Duration::from_hours(1)));
         config.http.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
     })
     .await;
