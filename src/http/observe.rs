@@ -64,7 +64,7 @@ impl Observer {
         Self { spans, ..self }
     }
 
-    fn begin(&self) -> TraceContext {
+    fn new_trace(&self) -> TraceContext {
         TraceContext::begin(self.spans.as_ref().is_some_and(|spans| spans.sample()))
     }
 }
@@ -114,7 +114,7 @@ pub(super) async fn layer(State(observer): State<Arc<Observer>>, request: Reques
     let path = request.uri().path();
     let route = route_of(path);
     let method = method_name(request.method());
-    let context = TraceContext::from_headers(request.headers()).unwrap_or_else(|| observer.begin());
+    let context = TraceContext::from_headers(request.headers()).unwrap_or_else(|| observer.new_trace());
     let seen = Seen::new(observer.clone(), context, RequestId::new(), Some((route, method)));
     let in_flight = Present::new(&observer.counts.in_flight);
     let mut response = within(seen.clone(), next.run(request)).await;
@@ -138,7 +138,7 @@ pub(super) async fn message<T>(
     context: Option<TraceContext>,
     work: impl Future<Output = T>,
 ) -> T {
-    let context = context.unwrap_or_else(|| observer.begin());
+    let context = context.unwrap_or_else(|| observer.new_trace());
     within(Seen::new(observer, context, id, None), work).await
 }
 

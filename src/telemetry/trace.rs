@@ -73,7 +73,7 @@ impl TraceContext {
         let bytes = text.as_bytes();
         let hex = |from: usize, to: usize| {
             let digits = bytes.get(from..to)?;
-            digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then_some(&text[from..to])
+            digits.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')).then(|| &text[from..to])
         };
         let version = hex(0, 2)?;
         let dashes = [2, 35, 52].iter().all(|at| bytes.get(*at) == Some(&b'-'));

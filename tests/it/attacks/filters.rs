@@ -13,6 +13,9 @@ use crate::support::http::Answer;
 use crate::support::leads::lead_of;
 use crate::support::world::{Person, World};
 
+/// Writes an operation around a field, from its variables and the field.
+type Around<'a> = Box<dyn Fn(&str, &str) -> String + 'a>;
+
 /// What people and attackers write.
 fn hostile() -> Vec<String> {
     let texts = [
@@ -178,7 +181,7 @@ fn calls(types: &Types, own: &Things, text: &str) -> Vec<Call> {
         ("Workflow", NodeType::Workflow),
     ];
     for (name, ty) in &types.0 {
-        let around: Box<dyn Fn(&str, &str) -> String> = match name.as_str() {
+        let around: Around<'_> = match name.as_str() {
             "Query" => Box::new(|head, field| format!("query({head}) {{ {field} }}")),
             "Mutation" => Box::new(|head, field| format!("mutation({head}) {{ {field} }}")),
             name if ty["kind"] == "OBJECT" => match nodes.iter().find(|(node, _)| *node == name) {

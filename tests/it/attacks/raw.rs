@@ -47,7 +47,7 @@ impl Raw {
     }
 
     /// All that comes until the server closes.
-    pub async fn to_end(&mut self) -> String {
+    pub async fn rest(&mut self) -> String {
         self.until("\u{1}never\u{1}").await
     }
 
@@ -68,7 +68,7 @@ impl Raw {
 pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> String {
     let mut raw = Raw::open(address).await;
     raw.send(request).await;
-    raw.to_end().await
+    raw.rest().await
 }
 
 /// The statuses of the answers in a text, in order.

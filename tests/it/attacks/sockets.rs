@@ -15,6 +15,11 @@ use crate::support::http::Client;
 use crate::support::world::World;
 use crate::support::ws::{Event, Socket};
 
+/// What is sent, and the codes that the socket may be closed with; none where the connection is cut off.
+type Case = (&'static str, Vec<u8>, &'static [Option<u16>]);
+/// What is sent again and again, by its number.
+type Flood = (&'static str, Box<dyn Fn(usize) -> Vec<u8>>);
+
 /// How many connections are held open at a time.
 const MANY: usize = 1000;
 
@@ -127,25 +132,25 @@ async fn a_thousand_connections_that_say_nothing_keep_nobody_out_and_leave_nothi
     for round in 0..2 {
         // Silent from the first byte, or in the middle of a head; and as websockets without `connection_init`. Together they
         // are nearly as many as one address may have.
-        let mut held = hold(MANY, String::new()).await;
+        let mut quiet = hold(MANY, String::new()).await;
         let started = Instant::now();
         serves().await;
         assert!(started.elapsed() < PATIENCE / 2, "a client waits while others say nothing");
         let mut sockets = hold(MANY - 100, upgrade("graphql-transport-ws")).await;
         serves().await;
         for socket in &mut sockets {
-            let said = socket.to_end().await;
+            let said = socket.rest().await;
             assert!(matches!(statuses(&said).as_slice(), [101 | 503 | 429] | []), "{said:?}");
         }
         drop(sockets);
         if round == 0 {
-            for silent in held.iter_mut().step_by(2) {
+            for silent in quiet.iter_mut().step_by(2) {
                 silent.send("POST /graphql HTTP/1.1\r\nhost: x\r\nx-slow: a").await;
             }
-            let said = futures_util::future::join_all(held.iter_mut().map(Raw::to_end)).await;
+            let said = futures_util::future::join_all(quiet.iter_mut().map(Raw::rest)).await;
             assert!(said.iter().all(|said| !said.contains(" 200 ")), "{said:?}");
         }
-        drop(held);
+        drop(quiet);
         serves().await;
         until("the connections are closed", || process.files() <= files + 20).await;
         if round == 0 {
@@ -188,7 +193,7 @@ async fn frames_that_break_the_protocol_end_the_connection() {
     let ping = json!({ "type": "ping" }).to_string();
     let mut unmasked = vec![0x81, u8::try_from(ping.len()).expect("a short text")];
     unmasked.extend(ping.as_bytes());
-    let cases: Vec<(&str, Vec<u8>, &[Option<u16>])> = vec![
+    let cases: Vec<Case> = vec![
         ("an unmasked frame", unmasked, &[None, Some(1002)]),
         ("a compressed frame", frame(0xc1, ping.as_bytes()), &[None, Some(1002)]),
         ("another reserved bit", frame(0xa1, ping.as_bytes()), &[None, Some(1002)]),
@@ -272,7 +277,7 @@ async fn floods_on_a_websocket_stay_on_it() {
     let subscribe = |n: usize, query: &str| {
         json!({ "id": n.to_string(), "type": "subscribe", "payload": { "query": query } }).to_string()
     };
-    let floods: Vec<(&str, Box<dyn Fn(usize) -> Vec<u8>>)> = vec![
+    let floods: Vec<Flood> = vec![
         ("pings", Box::new(|_| frame(0x89, &[b'x'; 100]))),
         ("pongs", Box::new(|_| frame(0x8a, b"x"))),
         (

@@ -1,4 +1,4 @@
-//! A real browser: the installed Chromium, headless, driven by its DevTools protocol.
+//! A real browser: the installed Chromium, headless, driven by its `DevTools` protocol.
 //!
 //! It reaches nothing but loopback: everything else would go through a proxy that is not there. What a page complains of
 //! (its console, exceptions, the Content-Security-Policy) and what it asks for is written down for the test to look at.
@@ -154,7 +154,7 @@ impl Drop for Browser {
 }
 
 impl Wire {
-    fn post(&self, session: Option<&str>, method: &str, parameters: Value) -> oneshot::Receiver<Value> {
+    fn post(&self, session: Option<&str>, method: &str, parameters: &Value) -> oneshot::Receiver<Value> {
         let (sender, answer) = oneshot::channel();
         let mut heard = self.heard.lock().expect("no panic");
         heard.last += 1;
@@ -170,7 +170,7 @@ impl Wire {
     }
 
     async fn call(&self, session: Option<&str>, method: &str, parameters: Value) -> Value {
-        let answer = timeout(2 * PATIENCE, self.post(session, method, parameters)).await;
+        let answer = timeout(2 * PATIENCE, self.post(session, method, &parameters)).await;
         let answer = answer.unwrap_or_else(|_| panic!("the browser did not answer {method}")).expect("it is there");
         assert!(answer["error"].is_null(), "{method}: {}", answer["error"]);
         answer["result"].clone()
@@ -180,10 +180,10 @@ impl Wire {
     fn listen(&self, session: &str) {
         for method in ["Runtime.enable", "Log.enable", "Network.enable", "Audits.enable"] {
             // A worker lacks some; its answer is not waited for.
-            drop(self.post(Some(session), method, json!({})));
+            drop(self.post(Some(session), method, &json!({})));
         }
         let workers = json!({"autoAttach": true, "waitForDebuggerOnStart": false, "flatten": true});
-        drop(self.post(Some(session), "Target.setAutoAttach", workers));
+        drop(self.post(Some(session), "Target.setAutoAttach", &workers));
     }
 
     fn hear(&self, message: &Value) {
