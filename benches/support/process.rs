@@ -19,11 +19,17 @@ pub(crate) async fn until_left_alone() {
 }
 
 /// What each server of the product is given.
-pub(crate) fn settings(url: &str) -> [(&'static str, String); 6] {
+pub(crate) fn settings(url: &str) -> [(&'static str, String); 11] {
     [
         ("COSELL_DATABASE_URL", url.to_owned()),
         ("COSELL_DATABASE_MAX_CONNECTIONS", POOL.to_string()),
         ("COSELL_LISTEN", "127.0.0.1:0".to_owned()),
+        // All load comes from one address, and few members.
+        ("COSELL_ADDRESS_RATE", "off".to_owned()),
+        ("COSELL_MEMBER_RATE", "off".to_owned()),
+        ("COSELL_MAX_CONNECTIONS", "100000".to_owned()),
+        ("COSELL_MAX_CONNECTIONS_PER_ADDRESS", "100000".to_owned()),
+        ("COSELL_LOG", "warn".to_owned()),
         ("COSELL_JWT_SECRET", token::SECRET.to_owned()),
         ("COSELL_JWT_ISSUER", token::ISSUER.to_owned()),
         ("COSELL_JWT_AUDIENCE", token::AUDIENCE.to_owned()),
