@@ -45,7 +45,8 @@ pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request:
         Ok((begun, seat)) => {
             let (out, events) = mpsc::channel(QUEUE);
             let (started, begins) = oneshot::channel();
-            tokio::spawn(observe::detached(serve(app.clone(), begun, out, started, id)));
+            // On the heap once: each layer around it would hold it again.
+            tokio::spawn(observe::detached(Box::pin(serve(app.clone(), begun, out, started, id))));
             // Whoever has the answer's head has not missed anything that happens after it.
             if timeout(app.config.limits.request_timeout, begins).await.is_err() {
                 let fault = Fault::new(ErrorCode::Unavailable, "The operation could not be begun in time: try again.");

@@ -222,7 +222,8 @@ impl<E: Executor> Session<E> {
                 };
                 let request_id = RequestId::new();
                 let trace = observe::named_trace(&mut params.extensions);
-                let run = operation.run(params, request_id, started);
+                // On the heap once: each layer around it would hold it again, for as long as a subscription lasts.
+                let run = Box::pin(operation.run(params, request_id, started));
                 // Its end needs the lock that is held here, so that it can't be over before it is entered.
                 let handle = self.tasks.spawn(observe::message(self.app.observer.clone(), request_id, trace, run));
                 let number = running.count;
