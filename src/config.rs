@@ -260,6 +260,7 @@ pub struct Limits {
     pub max_directives: usize,
     pub max_tokens: usize,
     pub max_variables_bytes: usize,
+    pub max_answer_bytes: usize,
     pub max_batch: usize,
     pub member_rate: Option<Rate>,
     pub address_rate: Option<Rate>,
@@ -580,6 +581,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
     let max_directives = reader.number("limits.max_directives", 0..=1_000_000);
     let max_tokens = reader.number("limits.max_tokens", 1..=10_000_000);
     let max_variables_bytes = reader.number("limits.max_variables_bytes", 2..=16 * 1024 * 1024);
+    let max_answer_bytes = reader.number("limits.max_answer_bytes", 64 * 1024..=1024 * 1024 * 1024);
     let max_batch = reader.number("limits.max_batch", 1..=1000);
     let member_rate = reader.parsed("limits.member_rate", Rate::parse);
     let address_rate = reader.parsed("limits.address_rate", Rate::parse);
@@ -605,6 +607,7 @@ fn read_limits(reader: &mut Reader) -> Option<Limits> {
         max_directives: size(max_directives?)?,
         max_tokens: size(max_tokens?)?,
         max_variables_bytes: size(max_variables_bytes?)?,
+        max_answer_bytes: size(max_answer_bytes?)?,
         max_batch: size(max_batch?)?,
         member_rate: member_rate?.value,
         address_rate: address_rate?.value,

@@ -11,6 +11,7 @@ pub mod http;
 pub mod ids;
 pub mod import;
 pub mod jobs;
+pub mod operation;
 pub mod server;
 pub mod service;
 pub mod store;

@@ -16,7 +16,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    config::{Bus, Config, ConfigFaults},
+    config::{self, Bus, Config, ConfigFaults},
     domain::actor::Member,
     error::Error,
     feed::{Carrier, Feed, FeedSettings, Link, Signals},
@@ -26,6 +26,7 @@ use crate::{
     },
     ids::TimeOrdered,
     jobs,
+    operation::Limits,
     service::{Policy, Service, member::Bearer},
     store::{
         away,
@@ -95,7 +96,7 @@ pub fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), ConfigFaults>
     if let Err(ConfigFaults(keys)) = Authenticator::new(config, clock) {
         faults.extend(keys);
     }
-    if let Err(ConfigFaults(documents)) = http::Documents::new(config) {
+    if let Err(ConfigFaults(documents)) = documents(config) {
         faults.extend(documents);
     }
     let url = &config.database.url;
@@ -103,6 +104,32 @@ pub fn check(config: &Config, clock: Arc<dyn Clock>) -> Result<(), ConfigFaults>
     let file = database.and_then(|()| url.sqlite_file().map_or(Ok(()), |file| check_sqlite_file(&file)));
     faults.extend(file.err().map(|fault| format!("database.url: {url} {fault}")));
     if faults.is_empty() { Ok(()) } else { Err(ConfigFaults(faults)) }
+}
+
+/// The documents that are known, with the compiler of all others.
+fn documents(config: &Config) -> Result<http::Documents, ConfigFaults> {
+    let config::Limits {
+        max_tokens,
+        max_fields,
+        max_directives,
+        max_aliases,
+        max_root_fields,
+        max_depth,
+        max_complexity,
+        ..
+    } = config.limits;
+    let limits = Limits {
+        tokens: max_tokens,
+        fields: max_fields,
+        directives: max_directives,
+        aliases: max_aliases,
+        root_fields: max_root_fields,
+        depth: max_depth,
+        cost: max_complexity,
+    };
+    let compiler = graphql::compiler(limits, config.http.introspection);
+    let compiler = compiler.map_err(|fault| ConfigFaults(vec![format!("the schema can't be read: {fault}")]))?;
+    http::Documents::new(config, Arc::new(compiler))
 }
 
 fn check_sqlite_file(file: &Path) -> Result<(), String> {
@@ -258,7 +285,7 @@ pub async fn start_with(
     people: Vec<Person>,
 ) -> Result<RunningServer, StartError> {
     let auth = Arc::new(Authenticator::new(&config, clock.clone()).map_err(StartError::Config)?);
-    let documents = http::Documents::new(&config).map_err(StartError::Config)?;
+    let documents = documents(&config).map_err(StartError::Config)?;
     let db = open_database(&config).await?;
     let listener = TcpListener::bind(config.listen).await.map_err(|error| StartError::Listen(config.listen, error))?;
     let addr = listener.local_addr().map_err(|error| StartError::Listen(config.listen, error))?;
@@ -280,16 +307,7 @@ pub async fn start_with(
     let settings =
         FeedSettings { poll_interval: config.feed.poll_interval, retention: Some(span(config.feed.retention)?) };
     let feed = Feed::new(service.clone(), signals.clone(), settings);
-    let limits = &config.limits;
-    let schema = graphql::schema(
-        service.clone(),
-        feed.clone(),
-        limits.max_depth,
-        limits.max_complexity,
-        config.http.introspection,
-    );
-    let nulls = http::Nulls::from_sdl(&schema.sdl())
-        .map_err(|error| StartError::Other(Error::internal(format!("the schema can't be read: {error}"))))?;
+    let schema = graphql::schema(service.clone(), feed.clone());
     auth.warm_up().await;
     let runs = jobs::Runs::default();
     let observer = Arc::new(Observer::new(clock.clone()).with_spans(spans.clone()));
@@ -304,9 +322,7 @@ pub async fn start_with(
     let (prepared, ready, told) = (service.clone(), service.clone(), bus.clone());
     let app = App {
         schema,
-        live: Some(http::Live::new(feed, graphql::PERSONAL)),
-        introspection: Some(graphql::introspection_schema()),
-        nulls: Some(Arc::new(nulls)),
+        live: Some(http::Live::new(feed)),
         documents,
         rates: http::Rates::new(&config),
         auth,

@@ -182,6 +182,12 @@ pub const SETTINGS: &[Setting] = &[
         "Largest variables of an operation, in bytes of JSON",
     ),
     setting(
+        "limits.max_answer_bytes",
+        "COSELL_MAX_ANSWER_BYTES",
+        Some("8388608"),
+        "Largest answer, and largest result of a subscription, in bytes of JSON, 65536 to 1073741824",
+    ),
+    setting(
         "limits.max_batch",
         "COSELL_MAX_BATCH",
         Some("1"),

@@ -8,7 +8,7 @@ use super::{
     error::Reply,
     lead::{Lead, LeadConnection, LeadEdge, LeadOrder, OrderDirection, put_at_hand},
     member,
-    page::{connect, cost},
+    page::connect,
     parse_id, service,
     template::LeadTemplate,
 };
@@ -47,12 +47,7 @@ pub struct LeadBoardColumn {
 }
 
 /// A board counts as one of so many columns: how many there are is known only once it is read.
-const COLUMNS: usize = 10;
-
-/// What a board costs: each field once for every lead that may come.
-pub(super) fn board_cost(first: Option<i32>, child: usize) -> usize {
-    cost(first, None, child).saturating_mul(COLUMNS)
-}
+pub(super) const COLUMNS: usize = 10;
 
 /// What is asked for, beside which leads.
 pub(super) struct Asked {

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use async_graphql::{
-    ContainerType, ContextSelectionSet, Name, OutputType, Positioned, ServerResult, Value,
-    indexmap::{IndexMap, map::Entry},
+    ContainerType, ContextSelectionSet, OutputType, Positioned, ServerResult, Value,
+    indexmap::IndexMap,
     parser::types::{Field, Selection},
     registry::Registry,
 };
@@ -36,46 +36,23 @@ impl<T: ContainerType> OutputType for Direct<T> {
 
     async fn resolve(&self, ctx: &ContextSelectionSet<'_>, field: &Positioned<Field>) -> ServerResult<Value> {
         let items = &ctx.item.node.items;
-        if !items.iter().all(|item| is_plain(&item.node)) {
-            return Box::pin(self.0.resolve(ctx, field)).await;
-        }
         let mut object = IndexMap::with_capacity(items.len());
         for item in items {
-            let Selection::Field(field) = &item.node else { continue };
+            let Selection::Field(field) = &item.node else {
+                // An object's operation as it is compiled has none.
+                return Box::pin(self.0.resolve(ctx, field)).await;
+            };
+            let key = field.node.response_key().node.clone();
+            if field.node.name.node == "__typename" {
+                object.insert(key, Value::String(self.0.introspection_type_name().into_owned()));
+                continue;
+            }
             match self.0.resolve_field(&ctx.with_field(field)).await {
-                Ok(value) => merge(&mut object, field.node.response_key().node.clone(), value.unwrap_or_default()),
+                Ok(value) => drop(object.insert(key, value.unwrap_or_default())),
                 Err(error) => ctx.add_error(error),
             }
         }
-        // As the library has it; what a failed field leaves behind is settled in `http::nulls`.
+        // As the library has it; what a failed field leaves behind is settled in `crate::operation`.
         Ok(if object.is_empty() { Value::Null } else { Value::Object(object) })
-    }
-}
-
-/// Fragments, directives and type names are left to the library.
-fn is_plain(selection: &Selection) -> bool {
-    matches!(selection, Selection::Field(field)
-        if field.node.directives.is_empty() && field.node.name.node != "__typename")
-}
-
-/// Puts a field into an object, where another selection of it may have come before.
-fn merge(object: &mut IndexMap<Name, Value>, name: Name, value: Value) {
-    match object.entry(name) {
-        Entry::Vacant(place) => {
-            place.insert(value);
-        }
-        Entry::Occupied(mut place) => match (place.get_mut(), value) {
-            (Value::Object(earlier), Value::Object(later)) => {
-                later.into_iter().for_each(|(name, value)| merge(earlier, name, value));
-            }
-            (Value::List(earlier), Value::List(later)) => {
-                for (earlier, later) in earlier.iter_mut().zip(later) {
-                    if let (Value::Object(earlier), Value::Object(later)) = (earlier, later) {
-                        later.into_iter().for_each(|(name, value)| merge(earlier, name, value));
-                    }
-                }
-            }
-            _ => {}
-        },
     }
 }

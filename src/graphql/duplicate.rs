@@ -30,8 +30,6 @@ pub struct DuplicateCandidate {
 #[Object(serial)]
 impl DuplicateCandidate {
     /// The other lead, as it now is for the viewer.
-    // The cost of the whole list stands here: up to so many candidates may come.
-    #[graphql(complexity = "child_complexity.saturating_mul(20).saturating_add(1)")]
     async fn lead(&self) -> &Lead {
         &self.lead
     }

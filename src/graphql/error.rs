@@ -1,8 +1,9 @@
 //! Refusals as GraphQL errors.
 
-use async_graphql::{Context, ErrorExtensionValues, ServerError};
+use async_graphql::{Context, ServerError};
 
 use crate::error::{Error, ErrorCode, Fault, Result};
+use crate::operation::extensions;
 
 /// Turns a use case's result into a resolver's.
 pub(super) trait Reply<T> {
@@ -37,15 +38,7 @@ fn internal(cause: &dyn std::fmt::Display) -> async_graphql::Error {
 
 /// A fault as the library's error.
 pub(super) fn written(fault: &Fault) -> async_graphql::Error {
-    let mut extensions = ErrorExtensionValues::default();
-    extensions.set("code", fault.code.as_str());
-    for (name, value) in fault.extensions() {
-        extensions.set(name, value);
-    }
-    for (name, number) in fault.numbers() {
-        extensions.set(name, number);
-    }
-    async_graphql::Error { message: fault.message.clone(), source: None, extensions: Some(extensions) }
+    async_graphql::Error { message: fault.message.clone(), source: None, extensions: Some(extensions(fault)) }
 }
 
 /// A failure away from a resolver's result: its first fault.

@@ -17,7 +17,7 @@ use super::{
     marketing_list::{self, LeadMarketingListConnection},
     member,
     opportunity::{Opportunity, OpportunityInput},
-    page::{connect, connection, cost, request},
+    page::{connect, connection, request},
     parse_id,
     qualification::{Qualification, QualificationInput},
     scalars::{CountryCode, CurrencyCode, DateTime, Decimal, EmailAddress, Json, PhoneNumber, Url},
@@ -354,7 +354,6 @@ impl Lead {
     }
 
     /// The conversation on it, the oldest first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn comments(
         &self,
         ctx: &Context<'_>,
@@ -379,7 +378,6 @@ impl Lead {
     }
 
     /// What is to be done on it, the oldest first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -413,7 +411,6 @@ impl Lead {
     }
 
     /// What happened to it, the newest first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn activity(
         &self,
         ctx: &Context<'_>,
@@ -434,7 +431,6 @@ impl Lead {
 
     /// The marketing lists of the viewer's company that it is on, in the order in which it was added. Those in the
     /// archive are left out. The other side's are never here.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn marketing_lists(
         &self,
         ctx: &Context<'_>,

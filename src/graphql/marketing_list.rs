@@ -12,7 +12,7 @@ use super::{
     load,
     loader::{LeadsOn, MarketingListsOf},
     member,
-    page::{Cursor, PageInfo, connect, connection, cost, request},
+    page::{Cursor, PageInfo, connect, connection, request},
     scalars::DateTime,
     service,
 };
@@ -66,7 +66,6 @@ impl MarketingList {
     }
 
     /// The leads on it, in the order in which they were added; those in the leads' archive and those deactivated too.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn leads(
         &self,
         ctx: &Context<'_>,

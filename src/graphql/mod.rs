@@ -13,7 +13,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_graphql::{
-    Context, ID, MergedObject, Request, Result, Schema, SchemaBuilder,
+    Context, ID, MergedObject, Request, Result, Schema, SchemaBuilder, ValidationMode,
     dataloader::{DataLoader, Loader},
 };
 use uuid::Uuid;
@@ -27,6 +27,7 @@ use crate::{
     },
     error::{Error, ErrorCode, Fault},
     feed::Feed,
+    operation::{Compiler, Cost, Limits, Traits},
     service::Service,
     store::tally,
 };
@@ -82,28 +83,18 @@ fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
         .register_output_type::<error_code::ErrorCodes>()
 }
 
-/// The schema over the use cases, for documents of at most this depth and cost. Where the schema itself is not public
-/// it can't be read, and errors suggest no names of it.
-pub fn schema(
-    service: Arc<Service>,
-    feed: Arc<Feed>,
-    max_depth: usize,
-    max_complexity: usize,
-    public: bool,
-) -> ApiSchema {
-    let builder = if public { builder() } else { builder().disable_suggestions().disable_introspection() };
-    builder
-        .data(service)
-        .data(feed)
-        .limit_depth(max_depth)
-        .limit_complexity(max_complexity)
-        .limit_recursive_depth(64)
-        .finish()
+/// The schema over the use cases, for operations that [`compiler`] has made.
+pub fn schema(service: Arc<Service>, feed: Arc<Feed>) -> ApiSchema {
+    builder().data(service).data(feed).validation_mode(ValidationMode::Fast).finish()
 }
 
-/// The same schema for documents that ask for nothing but the schema itself, which are deep by nature.
-pub fn introspection_schema() -> ApiSchema {
-    builder().limit_depth(24).limit_complexity(10_000).finish()
+/// Compiles operations against the schema. Where the schema is not public it can't be read, and errors suggest no names
+/// of it.
+///
+/// # Errors
+/// When the compiler can't read the schema.
+pub fn compiler(limits: Limits, public: bool) -> Result<Compiler, String> {
+    Compiler::new(&sdl(), Traits { costs: COSTS, scalar: scalars::check, personal: PERSONAL, public }, limits)
 }
 
 /// The schema in its own language, as `schema.graphql` has it.
@@ -178,9 +169,21 @@ fn parse_id(ctx: &Context<'_>, id: &ID, kind: NodeType, field: &str) -> Result<U
     global_id::expect(id, kind).map_err(|message| written(&Fault::invalid(field, message)))
 }
 
+/// The fields that cost more than themselves: they read more than one thing.
+const COSTS: &[(&str, &str, Cost)] = &[
+    // The cost of the whole list: up to so many candidates may come.
+    ("DuplicateCandidate", "lead", Cost::Of(1, 20)),
+    ("Query", "checkWorkflow", Cost::Of(10, 1)),
+    ("Query", "leadBoard", Cost::Pages { pages: board::COLUMNS, size: "first", default: 20 }),
+    ("Query", "nodes", Cost::Each("ids", 100)),
+    ("Query", "workflowDiagram", Cost::Of(10, 0)),
+    ("Query", "workflows", Cost::Of(5, 10)),
+    ("Workflow", "recordCount", Cost::Of(5, 0)),
+];
+
 /// The fields whose value depends on which member asks, beyond its company and roles. Subscriptions that select one of
 /// them are executed for each member apart; all others once for all who may see the same and ask the same.
-pub const PERSONAL: &[&str] = &["availableActions", "blockedActions", "viewer"];
+const PERSONAL: &[&str] = &["availableActions", "blockedActions", "viewer"];
 
 mod error_code {
     //! The codes of errors stand in the schema although no field has their type.

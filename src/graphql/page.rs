@@ -66,12 +66,6 @@ pub(super) fn request(
     PageRequest { first: first.map(Into::into), after, last: last.map(Into::into), before }
 }
 
-/// What a page's entries cost: each selected field once for every entry that may come.
-pub(super) fn cost(first: Option<i32>, last: Option<i32>, child: usize) -> usize {
-    let entries = usize::try_from(first.or(last).unwrap_or(20)).unwrap_or(1).clamp(1, 100);
-    entries.saturating_mul(child).saturating_add(1)
-}
-
 /// A connection type and its edge type; `extra` fields stand on the connection.
 macro_rules! connection {
     ($connection:ident, $edge:ident, $node:ty, $what:literal $(, $complex:ident { $($extra:tt)* })?) => {

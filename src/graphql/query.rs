@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, Result};
 use super::{
     activity::{self, ActivityConnection, ActivityFilter},
     audit::{self, AuditRecordConnection},
-    board::{self, LeadBoard, board_cost},
+    board::{self, LeadBoard},
     company::{
         Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, Track, profile,
     },
@@ -18,7 +18,7 @@ use super::{
     member,
     node::{self, Node},
     opportunity::{Opportunity, OpportunityConnection, OpportunityEdge, OpportunityFilter},
-    page::{connect, cost, request},
+    page::{connect, request},
     parse_id,
     scalars::Json,
     service,
@@ -64,7 +64,6 @@ impl Query {
     }
 
     /// The things of those global ids, in their order; null for what the viewer may not know of. At most 100.
-    #[graphql(complexity = "1 + ids.len().min(100) * child_complexity")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -94,7 +93,6 @@ impl Query {
 
     /// The leads of the viewer's company, on either side. Those in the archive and those deactivated are left out
     /// unless the filter asks for them.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn leads(
         &self,
         ctx: &Context<'_>,
@@ -117,7 +115,6 @@ impl Query {
     /// The leads of the viewer's company on a workflow, on either side and in whichever version, by the stage that they
     /// stand at now: how many, and the first of each. Those in the archive stand at theirs unless the filter says
     /// otherwise; those deactivated are left out unless it asks for them.
-    #[graphql(complexity = "board_cost(first, child_complexity)")]
     async fn lead_board(
         &self,
         ctx: &Context<'_>,
@@ -151,7 +148,6 @@ impl Query {
     }
 
     /// The opportunities that the viewer may read, the newest first: its company's own, and those of leads it sourced.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn opportunities(
         &self,
         ctx: &Context<'_>,
@@ -176,7 +172,6 @@ impl Query {
     }
 
     /// The partnerships of the viewer's company, in the order of their invitation.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn partnerships(
         &self,
         ctx: &Context<'_>,
@@ -191,7 +186,6 @@ impl Query {
     }
 
     /// The members of the viewer's company, in the order in which they were first seen.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn members(
         &self,
         ctx: &Context<'_>,
@@ -206,7 +200,6 @@ impl Query {
     }
 
     /// The tasks that the viewer may read, on all leads, the newest first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -231,7 +224,6 @@ impl Query {
     }
 
     /// What happened, as the viewer's company may read it, the newest first.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn activity(
         &self,
         ctx: &Context<'_>,
@@ -248,7 +240,6 @@ impl Query {
     /// without a lead, the company's own events. Each entry carries a hash over itself and the entry before it, so that
     /// a copy of the records can be checked by itself, with `cosell audit verify` or with a program of one's own.
     /// `NOT_FOUND` where there is no such lead that the viewer's company is or was a party to.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn audit_trail(
         &self,
         ctx: &Context<'_>,
@@ -274,7 +265,6 @@ impl Query {
 
     /// The marketing lists of the viewer's company, the newest first. Those in the archive are left out unless the
     /// filter asks for them.
-    #[graphql(complexity = "cost(first, last, child_complexity)")]
     async fn marketing_lists(
         &self,
         ctx: &Context<'_>,
@@ -305,7 +295,6 @@ impl Query {
 
     /// The workflows that the viewer's company can use: those that are shipped, then the versions of its own by key, the
     /// newest first. A company keeps at most 500 versions.
-    #[graphql(complexity = "5 + 10 * child_complexity")]
     async fn workflows(&self, ctx: &Context<'_>) -> Result<Vec<Workflow>> {
         workflow::query::all(ctx).await
     }
@@ -320,7 +309,6 @@ impl Query {
     }
 
     /// Every fault of a definition of a workflow, each with its place; empty for one that is sound. Nothing is kept.
-    #[graphql(complexity = "10 + child_complexity")]
     async fn check_workflow(
         &self,
         ctx: &Context<'_>,
@@ -330,7 +318,6 @@ impl Query {
     }
 
     /// A workflow as a Mermaid diagram: exactly one of id and definition.
-    #[graphql(complexity = 10)]
     async fn workflow_diagram(
         &self,
         ctx: &Context<'_>,

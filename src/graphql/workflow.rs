@@ -83,7 +83,6 @@ impl Workflow {
     }
 
     /// How many leads, or opportunities, of the viewer's company are on it: those that it sourced, or works.
-    #[graphql(complexity = 5)]
     async fn record_count(&self, ctx: &Context<'_>) -> Result<i32> {
         let count = service(ctx).count_on_workflow(member(ctx)?, &self.0.reference()).await.reply(ctx)?;
         Ok(i32::try_from(count).unwrap_or(i32::MAX))

@@ -1,33 +1,32 @@
 //! What goes back: one shape for every error, and none without `extensions.code`.
 
 use std::any::Any;
-use std::fmt;
+use std::{fmt, io};
 
-use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
+use async_graphql::{Response as GraphqlResponse, ServerError, Value};
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::guard::{Bound, Oversize};
 use super::negotiate::Media;
-use super::nulls::Plan;
 use super::{Refusal, internal, observe};
 use crate::error::{Error, ErrorCode, Fault, Hint};
+use crate::operation::Refused;
 
 /// The most errors in one answer.
-pub(super) const MAX_ERRORS: usize = 20;
+const MAX_ERRORS: usize = Refused::MOST;
 /// The longest message, in bytes; the library repeats names and lines of the document in its own.
 const MAX_MESSAGE_BYTES: usize = 500;
+/// How large most answers are, at most.
+const USUAL_BYTES: usize = 4 * 1024;
 /// "Partial Success": data and errors, by the GraphQL-over-HTTP specification of September 2026. It is not registered;
 /// who does not know it takes it for 200.
 const PARTIAL_SUCCESS: StatusCode = match StatusCode::from_u16(294) {
     Ok(status) => status,
     Err(_) => StatusCode::OK,
 };
-/// The library's whole text for an operation that costs too much.
-const TOO_COSTLY: &str = "Query is too complex.";
 /// Carries the request id.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -58,11 +57,13 @@ pub(super) struct Wire<'a> {
     pub(super) extensions: &'a std::collections::BTreeMap<String, Value>,
 }
 
-/// A finished response of the library, each error with its code.
+/// A response that may be written, each of its errors with its code.
 pub(super) struct Finished {
     response: GraphqlResponse,
     /// Whether nothing was executed: the document, its variables or the operation's name were at fault.
     pub(super) request_error: bool,
+    /// Whether it could not be told which operation is meant.
+    undetermined: bool,
 }
 
 impl Finished {
@@ -82,15 +83,19 @@ impl Finished {
     /// answered; what could not be executed is 400 where the specification's audit asks for that, else what its text
     /// says.
     pub(super) fn status(&self, media: Media) -> StatusCode {
-        let errors = &self.response.errors;
         match media {
             Media::Json => StatusCode::OK,
-            Media::GraphqlResponse if errors.is_empty() => StatusCode::OK,
+            Media::GraphqlResponse if self.response.errors.is_empty() => StatusCode::OK,
             Media::GraphqlResponse if !self.request_error => PARTIAL_SUCCESS,
-            Media::GraphqlResponse if errors.iter().any(|error| is_undetermined(&error.message)) => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            Media::GraphqlResponse if self.undetermined => StatusCode::UNPROCESSABLE_ENTITY,
             Media::GraphqlResponse => StatusCode::BAD_REQUEST,
+        }
+    }
+
+    /// Says that there are more errors than are told.
+    fn omit(&mut self, errors: usize) {
+        if errors > 0 {
+            self.response.extensions.insert("errorsOmitted".to_owned(), errors.into());
         }
     }
 
@@ -100,82 +105,43 @@ impl Finished {
     }
 }
 
-/// Gives each error its code, hides what is not the caller's, and bounds their number and size.
-pub(super) fn finish(mut response: GraphqlResponse, plan: &Plan, id: RequestId) -> Finished {
-    let request_error = response.data == Value::Null
-        && !response.errors.is_empty()
-        && response.errors.iter().all(|error| error.path.is_empty());
-    if !request_error && !response.errors.is_empty() {
-        plan.settle(&mut response.data, &response.errors);
-    }
-    let omitted = response.errors.len().saturating_sub(MAX_ERRORS);
-    if omitted > 0 {
-        response.errors.truncate(MAX_ERRORS);
-        response.extensions.insert("errorsOmitted".to_owned(), omitted.into());
-    }
-    for error in &mut response.errors {
-        if error.message == TOO_COSTLY && plan.max_complexity > 0 {
-            let most = plan.max_complexity;
-            let message = format!(
-                "The operation costs more than {most}. A field costs 1, times the size of the page that it is in: \
-                 select fewer fields, or ask for smaller pages."
-            );
-            let fault = Fault::new(ErrorCode::QueryTooComplex, message).limit("limits.max_complexity", most);
-            *error = ServerError { locations: std::mem::take(&mut error.locations), ..server_error(&fault, id) };
-        }
-        complete(error, request_error, id);
-    }
-    Finished { response, request_error }
+/// An operation that was not executed.
+pub(super) fn refused(refused: Refused, id: RequestId) -> Finished {
+    let Refused { refusals, omitted, undetermined } = refused;
+    let response = GraphqlResponse::from_errors(refusals.into_iter().map(ServerError::from).collect());
+    let mut finished = finish(response, id);
+    finished.omit(omitted);
+    Finished { request_error: true, undetermined, ..finished }
 }
 
-fn complete(error: &mut ServerError, request_error: bool, id: RequestId) {
+/// Gives each error its code, hides what is not the caller's, and bounds their number and size.
+pub(super) fn finish(mut response: GraphqlResponse, id: RequestId) -> Finished {
+    let omitted = response.errors.len().saturating_sub(MAX_ERRORS);
+    response.errors.truncate(MAX_ERRORS);
+    for error in &mut response.errors {
+        complete(error, id);
+    }
+    let mut finished = Finished { response, request_error: false, undetermined: false };
+    finished.omit(omitted);
+    finished
+}
+
+/// An error without a code is one that nobody has thought of.
+fn complete(error: &mut ServerError, id: RequestId) {
     let extensions = error.extensions.get_or_insert_default();
-    let code = match extensions.get("code") {
-        Some(Value::String(code)) => {
-            ErrorCode::parse(code).into_iter().for_each(observe::code);
-            if code == ErrorCode::Internal.as_str() {
-                extensions.set("requestId", id.to_string());
-            }
-            None
-        }
-        _ => Some(code_of(&error.message, request_error)),
-    };
-    code.into_iter().for_each(observe::code);
-    match code {
-        Some(ErrorCode::Internal) => {
-            tracing::error!(request_id = %id, cause = %error.message, path = ?error.path, "a resolver failed");
-            error.message = internal(id).message;
-            extensions.set("code", ErrorCode::Internal.as_str());
+    if let Some(Value::String(code)) = extensions.get("code") {
+        ErrorCode::parse(code).into_iter().for_each(observe::code);
+        if code == ErrorCode::Internal.as_str() {
             extensions.set("requestId", id.to_string());
         }
-        Some(code) => extensions.set("code", code.as_str()),
-        None => {}
+    } else {
+        observe::code(ErrorCode::Internal);
+        tracing::error!(request_id = %id, cause = %error.message, path = ?error.path, "a resolver failed");
+        error.message = internal(id).message;
+        extensions.set("code", ErrorCode::Internal.as_str());
+        extensions.set("requestId", id.to_string());
     }
     shorten(&mut error.message);
-}
-
-/// The code of an error that the library made, by the text it has: it has nothing else to tell them by.
-fn code_of(message: &str, request_error: bool) -> ErrorCode {
-    const LIMITS: [&str; 4] = [
-        TOO_COSTLY,
-        "Query is nested too deep.",
-        "The recursion depth of the query cannot be greater than",
-        "recursion limit exceeded",
-    ];
-    /// Errors of arguments that are read when their field is reached.
-    const INPUT: [&str; 4] = ["Failed to parse ", "Invalid value for ", "Expected input type ", "Variable "];
-    if LIMITS.iter().any(|start| message.starts_with(start)) {
-        ErrorCode::QueryTooComplex
-    } else if request_error || INPUT.iter().any(|start| message.starts_with(start)) {
-        ErrorCode::InvalidInput
-    } else {
-        ErrorCode::Internal
-    }
-}
-
-/// Whether the library could not tell which operation is meant, by the text it has.
-fn is_undetermined(message: &str) -> bool {
-    message.starts_with("Operation name required") || message.starts_with("Unknown operation named")
 }
 
 fn shorten(message: &mut String) {
@@ -188,14 +154,7 @@ fn shorten(message: &mut String) {
 /// A fault as an error of the protocol.
 pub(super) fn server_error(fault: &Fault, id: RequestId) -> ServerError {
     observe::code(fault.code);
-    let mut extensions = ErrorExtensionValues::default();
-    extensions.set("code", fault.code.as_str());
-    for (name, value) in fault.extensions() {
-        extensions.set(name, value);
-    }
-    for (name, number) in fault.numbers() {
-        extensions.set(name, number);
-    }
+    let mut extensions = crate::operation::extensions(fault);
     if fault.code == ErrorCode::Internal {
         extensions.set("requestId", id.to_string());
     }
@@ -213,37 +172,6 @@ pub(super) fn refusal_faults(refusal: Refusal, id: RequestId) -> Vec<Fault> {
             tracing::error!(request_id = %id, cause = %cause, "the sign-in failed");
             vec![internal(id)]
         }
-    }
-}
-
-/// What a caller is told whose document is too large.
-pub(super) fn oversize_fault(oversize: &Oversize) -> Fault {
-    let over = |what: &str, key: &'static str, most: usize| {
-        Fault::new(ErrorCode::QueryTooComplex, what.replace('#', &most.to_string())).limit(key, most)
-    };
-    match *oversize {
-        Oversize::Over(Bound::Depth, most) => {
-            over("The operation is nested deeper than # levels of fields.", "limits.max_depth", most)
-        }
-        Oversize::Over(Bound::Fields, most) => {
-            over("The document selects more than # fields, fragments written out.", "limits.max_fields", most)
-        }
-        Oversize::Over(Bound::Aliases, most) => {
-            over("The document has more than # aliases, fragments written out.", "limits.max_aliases", most)
-        }
-        Oversize::Over(Bound::RootFields, most) => {
-            over("The operation selects more than # fields at its root.", "limits.max_root_fields", most)
-        }
-        Oversize::Over(Bound::Directives, most) => {
-            over("The document has more than # directives, fragments written out.", "limits.max_directives", most)
-        }
-        Oversize::Over(Bound::Tokens, most) => over("The document has more than # tokens.", "limits.max_tokens", most),
-        Oversize::Nesting => Fault::new(ErrorCode::QueryTooComplex, "The document is nested too deep."),
-        Oversize::Introspection => Fault::new(
-            ErrorCode::QueryTooComplex,
-            "Introspection nests its lists too deep, or asks for the schema too often.",
-        ),
-        Oversize::Circle => Fault::new(ErrorCode::InvalidInput, "A fragment must not contain itself."),
     }
 }
 
@@ -281,20 +209,25 @@ pub(super) fn refuse(media: Media, id: RequestId, faults: &[Fault]) -> Response 
 /// An answer without data.
 pub(super) fn refuse_with(status: StatusCode, media: Media, id: RequestId, faults: &[Fault]) -> Response {
     let errors: Vec<_> = faults.iter().take(MAX_ERRORS).map(|fault| server_error(fault, id)).collect();
-    write(status, media, id, &Wire { errors: &errors, data: None, extensions: &std::collections::BTreeMap::new() })
+    let wire = Wire { errors: &errors, data: None, extensions: &std::collections::BTreeMap::new() };
+    // Twenty errors of a bounded size each.
+    write(status, media, id, &wire, usize::MAX)
 }
 
-/// An answer.
-pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &impl Serialize) -> Response {
-    let (status, body) = match serde_json::to_vec(wire) {
+/// An answer, of at most so many bytes.
+pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &impl Serialize, max: usize) -> Response {
+    let (status, body) = match encode(wire, max, id) {
         Ok(body) => (status, body),
-        Err(cause) => {
-            tracing::error!(request_id = %id, cause = %cause, "an answer can't be written");
-            let code = ErrorCode::Internal.as_str();
-            let text = format!(
-                r#"{{"errors":[{{"message":"Internal fault.","extensions":{{"code":"{code}","requestId":"{id}"}}}}]}}"#
-            );
-            (StatusCode::INTERNAL_SERVER_ERROR, text.into_bytes())
+        Err(fault) => {
+            let error = server_error(&fault, id);
+            let null = Value::Null;
+            let wire = Wire { errors: &[error], data: Some(&null), extensions: &std::collections::BTreeMap::new() };
+            let status = match (fault.code, media) {
+                (ErrorCode::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
+                (_, Media::Json) => StatusCode::OK,
+                (_, Media::GraphqlResponse) => PARTIAL_SUCCESS,
+            };
+            (status, serde_json::to_vec(&wire).unwrap_or_default())
         }
     };
     let mut response = Response::new(Body::from(body));
@@ -309,6 +242,48 @@ pub(super) fn write(status: StatusCode, media: Media, id: RequestId, wire: &impl
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     name(&mut response, id);
     response
+}
+
+/// The JSON of an answer.
+///
+/// # Errors
+/// It would be larger than `max` bytes: then no more than that was made of it. Or it can't be written, which is logged.
+pub(super) fn encode(wire: &impl Serialize, max: usize, id: RequestId) -> Result<Vec<u8>, Fault> {
+    /// Takes up to so many bytes.
+    struct Room {
+        bytes: Vec<u8>,
+        max: usize,
+    }
+
+    impl io::Write for Room {
+        fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+            if self.bytes.len() + more.len() > self.max {
+                return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            self.bytes.extend_from_slice(more);
+            Ok(more.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut room = Room { bytes: Vec::with_capacity(USUAL_BYTES.min(max)), max };
+    match serde_json::to_writer(&mut room, wire) {
+        Ok(()) => Ok(room.bytes),
+        Err(cause) if cause.io_error_kind() == Some(io::ErrorKind::FileTooLarge) => {
+            let message = format!(
+                "The answer is larger than {max} bytes: select fewer fields, or ask for smaller pages. What a mutation \
+                 has changed stays changed."
+            );
+            Err(Fault::new(ErrorCode::QueryTooComplex, message).limit("limits.max_answer_bytes", max))
+        }
+        Err(cause) => {
+            tracing::error!(request_id = %id, %cause, "an answer can't be written");
+            Err(internal(id))
+        }
+    }
 }
 
 /// Puts the request's id into the answer's headers.

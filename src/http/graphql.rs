@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_graphql::Executor;
-use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
@@ -19,10 +18,10 @@ use serde_json::{Map, Value};
 
 use super::answer::{self, Finished, RequestId};
 use super::negotiate::{self, Media};
-use super::nulls::Plan;
 use super::operation::{self, Broken, Params};
 use super::{App, Refusal, Viewer, auth, observe};
 use crate::error::{ErrorCode, Fault};
+use crate::operation::Kind;
 
 /// The longest parameters in a URL; what is longer than all headers may be never comes so far and is 431.
 const MAX_URL_BYTES: usize = 32 * 1024;
@@ -54,8 +53,7 @@ impl Early {
 
     /// The same as one answer among several.
     fn finished(self, id: RequestId) -> Finished {
-        let errors = self.faults.iter().map(|fault| answer::server_error(fault, id)).collect();
-        answer::finish(async_graphql::Response::from_errors(errors), &Plan::default(), id)
+        answer::refused(self.faults.into(), id)
     }
 
     pub(super) fn mutation_over_get() -> Self {
@@ -107,10 +105,11 @@ async fn answer_to<E: Executor>(
         app.rates.of_member(member.id, asked.operations())?;
     }
     let limit = app.config.limits.request_timeout;
+    let most = app.config.limits.max_answer_bytes;
     match asked {
         Asked::One(params) => {
-            let finished = execute(app, &viewer, params, get, limit, id).await?;
-            Ok(answer::write(finished.status(media), media, id, &finished.wire()))
+            let finished = execute(app, &viewer, &params, get, limit, id).await?;
+            Ok(answer::write(finished.status(media), media, id, &finished.wire(), most))
         }
         Asked::Batch(all) => {
             let until = Instant::now() + limit;
@@ -123,10 +122,10 @@ async fn answer_to<E: Executor>(
                     answers.push(refused(vec![Broken::Late(limit).fault(id)].into()));
                     continue;
                 }
-                answers.push(execute(app, &viewer, params, get, left, id).await.unwrap_or_else(refused));
+                answers.push(execute(app, &viewer, &params, get, left, id).await.unwrap_or_else(refused));
             }
             let wires: Vec<_> = answers.iter().map(Finished::wire).collect();
-            Ok(answer::write(StatusCode::OK, media, id, &wires))
+            Ok(answer::write(StatusCode::OK, media, id, &wires, most))
         }
     }
 }
@@ -172,36 +171,30 @@ async fn asked<E: Executor>(app: &App<E>, parts: &Parts, body: Body) -> Result<A
 async fn execute<E: Executor>(
     app: &App<E>,
     viewer: &Viewer,
-    mut params: Params,
+    params: &Params,
     get: bool,
     limit: Duration,
     id: RequestId,
 ) -> Result<Finished, Early> {
-    let mut plan = Plan::default();
-    let response = match operation::ready(app, viewer, &mut params, id) {
-        Err(response) => *response,
-        Ok(mut ready) => {
-            observe::operation(ready.shape.as_ref(), &params);
-            match ready.shape.as_ref().map(|shape| shape.ty) {
-                Some(OperationType::Mutation | OperationType::Subscription) if get => {
-                    return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
-                }
-                Some(OperationType::Subscription) => {
-                    let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
-                    let fault = Fault::new(ErrorCode::InvalidInput, message);
-                    async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
-                }
-                _ => {
-                    plan = std::mem::take(&mut ready.plan);
-                    match ready.execute(limit, id).await {
-                        Ok(response) => response,
-                        Err(broken) => return Err(Early::from(vec![broken.fault(id)])),
-                    }
-                }
-            }
-        }
+    let ready = match operation::ready(app, viewer, params) {
+        Err(refused) => return Ok(answer::refused(refused, id)),
+        Ok(ready) => ready,
     };
-    Ok(answer::finish(response, &plan, id))
+    observe::operation(&ready.operation);
+    match ready.kind() {
+        Kind::Mutation | Kind::Subscription if get => {
+            Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."))
+        }
+        Kind::Subscription => {
+            let message =
+                "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
+            Ok(answer::refused(Fault::new(ErrorCode::InvalidInput, message).into(), id))
+        }
+        Kind::Query | Kind::Mutation => match ready.execute(limit, id).await {
+            Ok(response) => Ok(answer::finish(response, id)),
+            Err(broken) => Err(Early::from(vec![broken.fault(id)])),
+        },
+    }
 }
 
 /// Whether the parameters stand in the URL.

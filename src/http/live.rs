@@ -1,8 +1,9 @@
 //! Subscriptions: executed once for all who may see the same and ask the same, and carried to each of them from its own
 //! place in the log.
 //!
-//! Who may see the same: the members of one company with the same roles; where the document selects what depends on
-//! the member itself (`graphql::PERSONAL`), each member alone. What they share is a [`Channel`]: one execution that
+//! Who may see the same: the members of one company with the same roles; where the operation selects what depends on
+//! the member itself (`graphql::PERSONAL`), each member alone. What they ask is the operation as it is executed, so that
+//! it does not matter how they write it. What they share is a [`Channel`]: one execution that
 //! begins when the first of them comes and ends after the last, and whose results are encoded once. A subscriber that
 //! is behind, because it resumes after a cursor or because its client is slow, first reads the log by an execution of
 //! its own, up to where the log stands, and then goes on with the channel. Each result carries its position in the log,
@@ -14,25 +15,22 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use async_graphql::parser::types::OperationType;
-use async_graphql::{Executor, ServerError};
+use async_graphql::{Executor, ServerError, Value};
 use futures_util::{FutureExt, StreamExt};
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tokio::sync::{broadcast, watch};
 use tokio::task::AbortHandle;
 use tracing::Instrument;
 
 use super::answer::{self, RequestId};
-use super::guard::After;
-use super::nulls::Plan;
-use super::operation::{self, Broken, Params, Ready};
+use super::operation::{Broken, Ready};
 use super::server::Ending;
 use super::{App, Viewer};
 use crate::domain::actor::Member;
 use crate::domain::id::CompanyId;
-use crate::error::Error;
+use crate::error::{Error, ErrorCode, Fault};
 use crate::feed::{Course, End, Feed, Start};
+use crate::operation::{Kind, Operation, Refused};
 use crate::telemetry::metrics::Present;
 
 /// How many results a subscriber may fall behind its channel before it reads the log.
@@ -40,6 +38,8 @@ const BEHIND: usize = 64;
 /// How long the end of the server waits for a channel to bring what happened before it.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// The argument of a root field that says where it begins.
+const AFTER: &str = "after";
 /// How long to wait before the log's end is asked for again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -91,7 +91,6 @@ type Key = [u8; 32];
 /// The channels of a server.
 pub struct Live {
     feed: Arc<Feed>,
-    personal: &'static [&'static str],
     channels: Mutex<HashMap<Key, Weak<Channel>>>,
 }
 
@@ -102,16 +101,16 @@ impl std::fmt::Debug for Live {
 }
 
 impl Live {
-    /// Channels over a feed; `personal` are the fields whose value depends on the member that asks.
-    pub fn new(feed: Arc<Feed>, personal: &'static [&'static str]) -> Arc<Self> {
-        Arc::new(Self { feed, personal, channels: Mutex::default() })
+    /// Channels over a feed.
+    pub fn new(feed: Arc<Feed>) -> Arc<Self> {
+        Arc::new(Self { feed, channels: Mutex::default() })
     }
 
     fn channels(&self) -> MutexGuard<'_, HashMap<Key, Weak<Channel>>> {
         self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn key(&self, member: &Member, params: &Params, resume: Option<&str>) -> Key {
+    fn key(member: &Member, operation: &Operation) -> Key {
         let mut hash = Sha256::new();
         let mut part = |bytes: &[u8]| {
             // With its length, so that no two lists of parts read the same.
@@ -122,35 +121,27 @@ impl Live {
         let mut roles: Vec<_> = member.roles.iter().map(|role| role.as_str()).collect();
         roles.sort_unstable();
         part(roles.join(" ").as_bytes());
-        // A field's name stands in the text as it is: GraphQL has no other way to write it.
-        let personal = self.personal.iter().any(|name| params.query.contains(name));
-        part(if personal { member.id.0.as_bytes() } else { &[] });
-        part(params.query.as_bytes());
-        part(params.operation_name.as_deref().unwrap_or_default().as_bytes());
-        for (name, value) in params.variables.iter().filter(|(name, _)| resume != Some(name.as_str())) {
-            part(name.as_bytes());
-            part(value.to_string().as_bytes());
-        }
-        part(Value::Object(params.extensions.clone()).to_string().as_bytes());
+        part(if operation.is_personal() { member.id.0.as_bytes() } else { &[] });
+        part(&operation.digest());
         hash.finalize().into()
     }
 
     /// The channel of that key, begun where there is none.
-    fn channel(&self, key: Key, begin: impl FnOnce() -> Result<Channel, Over>) -> Result<Arc<Channel>, Over> {
+    fn channel(&self, key: Key, begin: impl FnOnce() -> Channel) -> Arc<Channel> {
         if let Some(channel) = self.present(key) {
-            return Ok(channel);
+            return channel;
         }
-        // Not under the lock: a document is parsed here.
-        let made = Arc::new(begin()?);
+        // Not under the lock: a task is begun here.
+        let made = Arc::new(begin());
         // Declared before the lock, to be dropped after it: a channel's end takes it too.
         let other;
         let mut channels = self.channels();
         other = channels.get(&key).and_then(Weak::upgrade);
         if let Some(channel) = other.as_ref().filter(|channel| !channel.is_over()) {
-            return Ok(channel.clone());
+            return channel.clone();
         }
         channels.insert(key, Arc::downgrade(&made));
-        Ok(made)
+        made
     }
 
     /// The channel of that key, unless it is over: then another one follows, as the lead may have come anew.
@@ -180,7 +171,7 @@ struct Channel {
     live: Arc<Live>,
     key: Key,
     /// To ask the same again, from another place.
-    params: Arc<Params>,
+    operation: Operation,
     viewer: Arc<Viewer>,
     results: broadcast::WeakSender<Delivery>,
     state: watch::Receiver<State>,
@@ -247,11 +238,11 @@ impl Channel {
         live: &Arc<Live>,
         key: Key,
         viewer: &Arc<Viewer>,
-        params: Params,
-    ) -> Result<Self, Over> {
+        operation: Operation,
+    ) -> Self {
         let id = RequestId::new();
-        let params = Arc::new(params);
-        let ready = operation::ready_again(app, viewer, &params, id).map_err(|response| refused(*response, id))?;
+        let ready = Ready::new(app, viewer, operation.clone());
+        let most = app.config.limits.max_answer_bytes;
         let course = Arc::new(Course::new(Start::Now, None));
         let (results, _) = broadcast::channel(BEHIND);
         let (sender, state) = watch::channel(State::Starting);
@@ -260,29 +251,29 @@ impl Channel {
         let span = tracing::error_span!("channel", request_id = %id);
         let executed = course.clone();
         let task = async move {
-            let over = execute(ready, &executed, id, &mut to_all).await;
+            let over = execute(ready, &executed, most, id, &mut to_all).await;
             // Who listens gets the last results first, then hears that there are no more.
             to_all.state.send_replace(State::Over(over));
         };
         let task = tokio::spawn(task.instrument(span)).abort_handle();
-        Ok(Self { live: live.clone(), key, params, viewer: viewer.clone(), results: weak, state, course, task })
+        Self { live: live.clone(), key, operation, viewer: viewer.clone(), results: weak, state, course, task }
     }
 }
 
-/// A response that was refused before anything was executed.
-pub(super) fn refused(response: async_graphql::Response, id: RequestId) -> Over {
-    Over::refused(answer::finish(response, &Plan::default(), id).errors())
+/// An operation that was refused before anything was executed.
+pub(super) fn refused(refused: Refused, id: RequestId) -> Over {
+    Over::refused(answer::refused(refused, id).errors())
 }
 
 /// Executes a subscription to its end.
 async fn execute<E: Executor>(
-    mut ready: Ready<E>,
+    ready: Ready<E>,
     course: &Arc<Course>,
+    most: usize,
     id: RequestId,
     recipient: &mut impl Recipient,
 ) -> Over {
     let execution = async {
-        let plan = std::mem::take(&mut ready.plan);
         let mut stream = ready.stream(course.clone());
         let mut started = std::pin::pin!(course.started().fuse());
         loop {
@@ -295,15 +286,13 @@ async fn execute<E: Executor>(
                 response = stream.next() => response,
             };
             let Some(response) = response else { return Over::of(course) };
-            let finished = answer::finish(response, &plan, id);
+            let finished = answer::finish(response, id);
             // A resolver that refuses to subscribe gives one response without data and ends: the client is told that
             // the operation was not executed, not that an event went wrong.
-            if finished.request_error || (finished.failed() && !course.has_started()) {
+            if finished.failed() && !course.has_started() {
                 return Over::refused(finished.errors());
             }
-            if let Some(payload) = payload(&finished, id)
-                && !recipient.bring(payload).await
-            {
+            if !recipient.bring(payload(&finished, most, id)).await {
                 return Over::Gone;
             }
         }
@@ -315,93 +304,57 @@ async fn execute<E: Executor>(
 }
 
 /// Executes a query or a mutation.
-async fn once<E: Executor>(
-    limit: Duration,
-    mut ready: Ready<E>,
-    id: RequestId,
-    recipient: &mut impl Recipient,
-) -> Over {
+async fn once<E: Executor>(app: &App<E>, ready: Ready<E>, id: RequestId, recipient: &mut impl Recipient) -> Over {
     // Nobody need wait for it.
     recipient.started();
-    let plan = std::mem::take(&mut ready.plan);
-    let finished = match ready.execute(limit, id).await {
-        Ok(response) => answer::finish(response, &plan, id),
+    let limits = &app.config.limits;
+    let finished = match ready.execute(limits.request_timeout, id).await {
+        Ok(response) => answer::finish(response, id),
         Err(broken) => return Over::refused(&[broken.error(id)]),
     };
-    if finished.request_error {
-        return Over::refused(finished.errors());
-    }
-    let Some(payload) = payload(&finished, id) else { return Over::Complete };
-    if recipient.bring(payload).await { Over::Complete } else { Over::Gone }
+    if recipient.bring(payload(&finished, limits.max_answer_bytes, id)).await { Over::Complete } else { Over::Gone }
 }
 
-/// The JSON of a result; nothing when it can't be written, which is logged.
-fn payload(finished: &answer::Finished, id: RequestId) -> Option<Arc<str>> {
-    serde_json::to_string(&finished.wire())
-        .inspect_err(|cause| tracing::error!(request_id = %id, %cause, "a result can't be written"))
-        .ok()
-        .map(Into::into)
+/// The JSON of a result; where that can't be written, an error in its place.
+fn payload(finished: &answer::Finished, most: usize, id: RequestId) -> Arc<str> {
+    let text = answer::encode(&finished.wire(), most, id).map(String::from_utf8);
+    match text {
+        Ok(Ok(text)) => text.into(),
+        Ok(Err(fault)) => failure(&Fault::new(ErrorCode::Internal, fault.to_string()), id),
+        Err(fault) => failure(&fault, id),
+    }
+}
+
+fn failure(fault: &Fault, id: RequestId) -> Arc<str> {
+    serde_json::json!({ "errors": [answer::server_error(fault, id)], "data": null }).to_string().into()
 }
 
 /// Carries an operation's results to one client: a subscription's until it is over or the server ends.
 pub(super) async fn carry<E: Executor>(
     app: &Arc<App<E>>,
     viewer: &Arc<Viewer>,
-    params: Params,
     ready: Ready<E>,
     id: RequestId,
     mut ending: Ending,
     recipient: &mut impl Recipient,
 ) -> Over {
-    if !ready.is(OperationType::Subscription) {
-        return Box::pin(once(app.config.limits.request_timeout, ready, id, recipient)).await;
+    if ready.kind() != Kind::Subscription {
+        return Box::pin(once(app, ready, id, recipient)).await;
     }
+    let most = app.config.limits.max_answer_bytes;
     let _running = Present::new(&app.observer.counts.subscriptions);
     let (Some(live), Some(member)) = (&app.live, viewer.member()) else {
         // Nobody's subscription is refused by its resolver, and a schema without a feed has nothing to share.
         let course = Arc::default();
-        return until(&mut ending, Box::pin(execute(ready, &course, id, recipient))).await;
+        return until(&mut ending, Box::pin(execute(ready, &course, most, id, recipient))).await;
     };
-    let after = ready.shape.as_ref().map(|shape| shape.after.clone()).unwrap_or_default();
-    let resume = match &after {
-        // Where it stands elsewhere too, it makes another question.
-        After::Variable { name, .. } if uses(&params.query, name) == 2 => Some(name.to_string()),
-        _ => None,
-    };
-    let given = match &after {
-        After::None => false,
-        After::Variable { name, default } => params.variables.get(name.as_str()).map_or(*default, |it| !it.is_null()),
-        After::Written => true,
-    };
-    let key = live.key(member, &params, resume.as_deref());
-    let channel = live.channel(key, || {
-        let mut params = params;
-        if let Some(name) = resume {
-            // All begin now; any text will do.
-            params.variables.insert(name, Value::from(""));
-        }
-        Channel::begin(app, live, key, viewer, params)
-    });
-    match channel {
-        Ok(channel) => {
-            let subscriber = Subscriber { app, channel, company: member.company, position: 0, id };
-            subscriber.serve(given.then_some(ready), ending, recipient).await
-        }
-        Err(over) => over,
-    }
-}
-
-/// How often a variable stands in a document; more, where its name stands in a text too.
-fn uses(query: &str, variable: &str) -> usize {
-    let in_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    query
-        .split('$')
-        .skip(1)
-        .filter(|rest| {
-            let rest = rest.trim_start();
-            rest.strip_prefix(variable).is_some_and(|rest| !rest.starts_with(in_name))
-        })
-        .count()
+    let resumes = ready.operation.root_argument(AFTER).is_some_and(|cursor| *cursor != Value::Null);
+    // All begin now, from wherever they resume.
+    let operation = ready.operation.clone().without(AFTER);
+    let key = Live::key(member, &operation);
+    let channel = live.channel(key, || Channel::begin(app, live, key, viewer, operation));
+    let subscriber = Subscriber { app, channel, company: member.company, position: 0, id };
+    subscriber.serve(resumes.then_some(ready), ending, recipient).await
 }
 
 /// Does something until the server ends.
@@ -436,8 +389,9 @@ impl<E: Executor> Subscriber<'_, E> {
             Err(error) => return Over::failed(error, self.id),
         }
         if let Some(ready) = resumed {
+            let most = self.app.config.limits.max_answer_bytes;
             let course = Arc::new(Course::new(Start::AsAsked, Some(self.position)));
-            match until(&mut ending, Box::pin(execute(ready, &course, self.id, recipient))).await {
+            match until(&mut ending, Box::pin(execute(ready, &course, most, self.id, recipient))).await {
                 Over::Complete => {}
                 over => return over,
             }
@@ -480,12 +434,10 @@ impl<E: Executor> Subscriber<'_, E> {
                 }
             }
         };
-        let ready = match operation::ready_again(self.app, &self.channel.viewer, &self.channel.params, self.id) {
-            Ok(ready) => ready,
-            Err(response) => return refused(*response, self.id),
-        };
+        let ready = Ready::new(self.app, &self.channel.viewer, self.channel.operation.clone());
+        let most = self.app.config.limits.max_answer_bytes;
         let course = Arc::new(Course::new(Start::After(self.position), Some(head)));
-        let over = execute(ready, &course, self.id, recipient).await;
+        let over = execute(ready, &course, most, self.id, recipient).await;
         self.position = head;
         over
     }
@@ -509,22 +461,5 @@ impl<E: Executor> Subscriber<'_, E> {
             }
         }
         Over::Ending
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::uses;
-
-    #[test]
-    fn a_variable_s_places_are_counted() {
-        for (query, count) in [
-            ("subscription($after: String) { activity(after: $after) { id } }", 2),
-            ("subscription($after: String, $after2: ID) { activity(after: $ after, leadId: $after2) { id } }", 2),
-            ("subscription($after: String) { activity(after: $after) { lead { comments(after: $after) { id } } } }", 3),
-            ("subscription { activity { id } }", 0),
-        ] {
-            assert_eq!(uses(query, "after"), count, "{query}");
-        }
     }
 }

@@ -9,12 +9,10 @@ pub mod auth;
 mod browser;
 mod documents;
 mod graphql;
-mod guard;
 mod health;
 mod limit;
 mod live;
 mod negotiate;
-mod nulls;
 pub mod observe;
 mod operation;
 mod playground;
@@ -42,7 +40,6 @@ pub use self::documents::Documents;
 pub use self::health::{Component, Health, Ready};
 pub use self::limit::Rates;
 pub use self::live::Live;
-pub use self::nulls::Nulls;
 pub use self::observe::Observer;
 pub use self::playground::Person;
 pub use self::server::{Connections, Sockets, serve};
@@ -68,17 +65,11 @@ pub type Prepare = Arc<dyn Fn(&Viewer, Request) -> Request + Send + Sync>;
 
 /// What the handlers work with.
 pub struct App<E> {
-    /// Executes operations.
+    /// Executes operations, in the library's fast mode and without limits: `documents` compiles them.
     pub schema: E,
-    /// Executes operations that ask for nothing but the schema, which are deep and wide by nature, so that they can
-    /// have limits of their own. Without one, `schema` does.
-    pub introspection: Option<E>,
-    /// Which fields may be null, read from the schema's description once. Without it a failed field is null whatever
-    /// its type.
-    pub nulls: Option<Arc<Nulls>>,
     /// Shares executions of subscriptions. Without it each subscriber has its own.
     pub live: Option<Arc<Live>>,
-    /// Finds documents that are known by their hash.
+    /// Finds and compiles documents.
     pub documents: Documents,
     /// How often each may call.
     pub rates: Rates,

@@ -11,7 +11,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use async_graphql::parser::types::OperationType;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::Next;
@@ -21,11 +20,10 @@ use serde_json::{Map, Value};
 use tracing::Instrument as _;
 
 use super::answer::{REQUEST_ID, RequestId};
-use super::guard::Shape;
-use super::operation::Params;
 use crate::domain::clock::Clock;
 use crate::domain::id::MemberId;
 use crate::error::ErrorCode;
+use crate::operation::Operation as Asked;
 use crate::store::tally::{Tally, counted};
 use crate::telemetry::metrics::{Counts, NONE, OTHER, Present};
 use crate::telemetry::spans::{Finished, Spans};
@@ -195,16 +193,10 @@ pub(super) fn member(id: MemberId) {
 }
 
 /// What is asked for, once that is known. One that came before, in a batch, is over.
-pub(super) fn operation(shape: Option<&Shape>, params: &Params) {
+pub(super) fn operation(operation: &Asked) {
     let _ = SEEN.try_with(|seen| {
-        let Some(shape) = shape else { return };
-        let kind = match shape.ty {
-            OperationType::Query => "query",
-            OperationType::Mutation => "mutation",
-            OperationType::Subscription => "subscription",
-        };
-        let name = params.operation_name.as_deref().or(shape.name.as_deref());
-        let name = name.map(|name| name[..name.floor_char_boundary(MAX_NAME_BYTES)].to_owned());
+        let kind = operation.kind().as_str();
+        let name = operation.name().map(|name| name[..name.floor_char_boundary(MAX_NAME_BYTES)].to_owned());
         let mut noted = seen.noted();
         seen.end_operation(&mut noted);
         noted.operation = Some(Operation {

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Executor;
-use async_graphql::parser::types::OperationType;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
@@ -25,10 +24,11 @@ use super::answer::{self, RequestId};
 use super::graphql::{self, Early};
 use super::live::{self, Over, Recipient};
 use super::negotiate::{self, Media};
-use super::operation::{self, Params, Ready};
+use super::operation::{self, Ready};
 use super::server::{Ending, Seat};
 use super::{App, AuthError, Refusal, Viewer, observe};
 use crate::error::{ErrorCode, Fault};
+use crate::operation::Kind;
 use crate::telemetry::metrics::Present;
 
 /// Events that wait for the client; an operation waits instead of making more.
@@ -79,7 +79,7 @@ struct Begun<E> {
     viewer: Arc<Viewer>,
     expires_at: Option<DateTime<Utc>>,
     /// What was refused comes through the stream.
-    operation: Result<(Params, Ready<E>), Over>,
+    operation: Result<Ready<E>, Over>,
     ending: Ending,
 }
 
@@ -120,14 +120,14 @@ async fn begin<E: Executor>(
         }
     };
     graphql::check_type(&parts, get)?;
-    let mut params = graphql::params(app, &parts, body, get).await?;
+    let params = graphql::params(app, &parts, body, get).await?;
     let viewer = Arc::new(viewer);
-    let operation = match operation::ready(app, &viewer, &mut params, id) {
-        Err(response) => Err(live::refused(*response, id)),
-        Ok(ready) if get && ready.is(OperationType::Mutation) => return Err(Early::mutation_over_get()),
+    let operation = match operation::ready(app, &viewer, &params) {
+        Err(refused) => Err(live::refused(refused, id)),
+        Ok(ready) if get && ready.kind() == Kind::Mutation => return Err(Early::mutation_over_get()),
         Ok(ready) => {
-            observe::operation(ready.shape.as_ref(), &params);
-            Ok((params, ready))
+            observe::operation(&ready.operation);
+            Ok(ready)
         }
     };
     Ok((Begun { viewer, expires_at, operation, ending: app.sockets.enter() }, seat))
@@ -147,8 +147,8 @@ async fn serve<E: Executor>(
         ToStream { out: out.clone(), started: Some(started), patience: app.config.limits.ws_send_timeout };
     let over = match operation {
         Err(over) => over,
-        Ok((params, ready)) => tokio::select! {
-            over = live::carry(&app, &viewer, params, ready, id, ending, &mut recipient) => over,
+        Ok(ready) => tokio::select! {
+            over = live::carry(&app, &viewer, ready, id, ending, &mut recipient) => over,
             () = expiry(&app, expires_at) => {
                 let faults = answer::refusal_faults(Refusal::Token(AuthError::Expired), id);
                 Over::Refused(faults.iter().map(|fault| answer::server_error(fault, id)).collect())

@@ -45,8 +45,7 @@ const EXCEPTIONS: [(&str, &str); 7] = [
 async fn what_makes_something_takes_a_key_and_what_changes_something_a_version() {
     const TYPES: &str = "{ __schema { mutationType { fields { name args { type { ofType { name } } } } }
         types { name fields { name } inputFields { name } } } }";
-    let answer = cosell::graphql::introspection_schema().execute(TYPES).await;
-    let schema = answer.data.into_json().expect("JSON")["__schema"].take();
+    let schema = crate::support::introspect(TYPES)["__schema"].take();
     let names = |list: &Value| -> BTreeSet<String> {
         let names = list.as_array().into_iter().flatten();
         names.map(|one| one["name"].as_str().expect("a name").to_owned()).collect()

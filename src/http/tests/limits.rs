@@ -40,7 +40,7 @@ async fn each_limit_of_an_operation_has_its_own_error() {
     let server = with(|config| {
         let limits = &mut config.limits;
         (limits.max_depth, limits.max_fields, limits.max_aliases) = (5, 60, 10);
-        (limits.max_root_fields, limits.max_directives, limits.max_tokens) = (20, 12, 300);
+        (limits.max_root_fields, limits.max_directives, limits.max_tokens) = (3, 12, 300);
         (limits.max_variables_bytes, limits.max_complexity) = (1000, 40);
     })
     .await;
@@ -52,16 +52,17 @@ async fn each_limit_of_an_operation_has_its_own_error() {
         (of(&deep(3)), of(&deep(4)), "limits.max_depth", 5),
         (of("{ hello }"), of(&wide), "limits.max_fields", 60),
         (
-            of(&format!("{{ {} }}", many("a#: hello", 10))),
-            of(&format!("{{ {} }}", many("a#: hello", 11))),
+            of(&format!("{{ node {{ {} }} }}", many("a#: name", 10))),
+            of(&format!("{{ node {{ {} }} }}", many("a#: name", 11))),
             "limits.max_aliases",
             10,
         ),
         (
-            of(&format!("{{ {} }}", "hello ".repeat(20))),
-            of(&format!("{{ {} }}", "hello ".repeat(21))),
+            // What is selected again is one field.
+            of("{ hello a: hello hello __typename ... { a: hello } }"),
+            of("{ hello a: hello b: hello __typename }"),
             "limits.max_root_fields",
-            20,
+            3,
         ),
         (
             of(&format!("{{ {} }}", "hello @include(if: true) ".repeat(12))),
@@ -91,11 +92,12 @@ async fn each_limit_of_an_operation_has_its_own_error() {
         let refused = client.message().await;
         assert_eq!((&refused["type"], &refused["payload"][0]["extensions"]["limit"]), (&json!("error"), &json!(limit)));
     }
-    // The library tells what an operation costs; the toy's schema takes 200.
-    let costly = format!("{{ {} }}", "node { name name name name name name name name name } ".repeat(5));
+    // The toy's compiler takes 200.
+    let chain = format!("a#: node {{ {} name {} }}", "next { ".repeat(9), "}".repeat(9));
+    let costly = format!("{{ {} }}", many(&chain, 18));
     let server = with(|config| config.limits.max_complexity = 200).await;
     assert_eq!(read(post(&server, GRAPHQL, &of(&costly))).await.0, 200);
-    let costly = format!("{{ {} }}", format!("node {{ {} }} ", "name ".repeat(20)).repeat(11));
+    let costly = format!("{{ {} }}", many(&chain, 19));
     let (_, value) = read(post(&server, GRAPHQL, &of(&costly))).await;
     assert_eq!(code(&value), "QUERY_TOO_COMPLEX");
     assert_eq!(value["errors"][0]["extensions"]["limit"], "limits.max_complexity");

@@ -4,5 +4,5 @@ mod limits;
 mod over_http;
 mod over_websocket;
 mod pages;
-mod toy;
+pub(in crate::http) mod toy;
 mod trusted;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use async_graphql::{Context, Enum, ErrorExtensions, InputObject, Object, Schema, Subscription};
+use async_graphql::{Context, Enum, ErrorExtensions, InputObject, Object, Schema, Subscription, ValidationMode, Value};
 use async_trait::async_trait;
 use chrono::TimeDelta;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
@@ -22,9 +22,10 @@ use crate::domain::id::{CompanyId, MemberId};
 use crate::error::{Error, ErrorCode};
 use crate::http::auth::tests::SECRET;
 use crate::http::{
-    App, Authenticator, Connections, Documents, Health, Identity, NewToken, Nulls, Observer, Rates, Ready, SignIn,
-    Sockets, Viewer, mint, router, serve,
+    App, Authenticator, Connections, Documents, Health, Identity, NewToken, Observer, Rates, Ready, SignIn, Sockets,
+    Viewer, mint, router, serve,
 };
+use crate::operation::{Compiler, Limits, Traits};
 
 pub(super) struct Query;
 
@@ -174,6 +175,25 @@ impl Feed {
 
 type Toy = Schema<Query, Mutation, Feed>;
 
+/// The compiler of a schema, with the configured limits but a low one on cost.
+pub(in crate::http) fn compiler(sdl: &str, config: &Config) -> Compiler {
+    let scalar = |_: &str, value: &Value| match value {
+        Value::String(text) if text.parse::<i32>().is_ok() => Ok(()),
+        _ => Err("must be a number in a string".to_owned()),
+    };
+    let limits = &config.limits;
+    let limits = Limits {
+        tokens: limits.max_tokens,
+        fields: limits.max_fields,
+        directives: limits.max_directives,
+        aliases: limits.max_aliases,
+        root_fields: limits.max_root_fields,
+        depth: limits.max_depth,
+        cost: 200,
+    };
+    Compiler::new(sdl, Traits { costs: &[], scalar, personal: &[], public: config.http.introspection }, limits).unwrap()
+}
+
 struct Book;
 
 #[async_trait]
@@ -208,18 +228,14 @@ impl Server {
         config.jwt.key = Some(KeySource::Secret(Secret::new(SECRET)));
         change(&mut config);
         let hits = Arc::new(AtomicUsize::new(0));
-        let schema: Toy = Schema::build(Query, Mutation, Feed)
-            .limit_depth(config.limits.max_depth)
-            .limit_complexity(200)
-            .data(hits.clone())
-            .finish();
+        let schema: Toy =
+            Schema::build(Query, Mutation, Feed).validation_mode(ValidationMode::Fast).data(hits.clone()).finish();
+        let compiler = Arc::new(compiler(&schema.sdl(), &config));
         let sockets = Sockets::new();
         let app = App {
-            introspection: Some(Schema::build(Query, Mutation, Feed).limit_depth(20).finish()),
-            nulls: Some(Arc::new(Nulls::from_sdl(&schema.sdl()).unwrap())),
             schema,
             live: None,
-            documents: Documents::new(&config).unwrap(),
+            documents: Documents::new(&config, compiler).unwrap(),
             rates: Rates::new(&config),
             auth: Arc::new(Authenticator::new(&config, clock.clone()).unwrap()),
             sign_in: Arc::new(Book),

@@ -384,20 +384,20 @@ impl<E: Executor> Operation<E> {
         None
     }
 
-    async fn execute(&self, mut params: Params, id: RequestId, started: oneshot::Sender<()>) -> Over {
+    async fn execute(&self, params: Params, id: RequestId, started: oneshot::Sender<()>) -> Over {
         if let Some(Err(fault)) = self.viewer.member().map(|it| self.app.rates.of_member(it.id, NonZeroU32::MIN)) {
             return Over::Refused([answer::server_error(&fault, id)].into());
         }
-        let ready = match operation::ready(&self.app, &self.viewer, &mut params, id) {
+        let ready = match operation::ready(&self.app, &self.viewer, &params) {
             Ok(ready) => ready,
-            Err(response) => return live::refused(*response, id),
+            Err(refused) => return live::refused(refused, id),
         };
         if let Some(member) = self.viewer.member() {
             observe::member(member.id);
         }
-        observe::operation(ready.shape.as_ref(), &params);
+        observe::operation(&ready.operation);
         let mut recipient = ToSocket { out: &self.out, head: next_head(&self.ticket.id), started: Some(started) };
-        live::carry(&self.app, &self.viewer, params, ready, id, self.ending.clone(), &mut recipient).await
+        live::carry(&self.app, &self.viewer, ready, id, self.ending.clone(), &mut recipient).await
     }
 }
 

@@ -1,0 +1,148 @@
+//! Why an operation is not executed.
+
+use apollo_compiler::parser::{SourceMap, SourceSpan};
+use async_graphql::{ErrorExtensionValues, Pos, ServerError};
+
+use crate::error::{ErrorCode, Fault};
+
+/// One thing that is wrong with an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal {
+    /// What is wrong.
+    pub fault: Fault,
+    /// Where it stands in the document.
+    pub pos: Option<Pos>,
+}
+
+/// An operation that is not executed: nothing of it was done.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// Why: at least one reason, at most [`Refused::MOST`].
+    pub refusals: Vec<Refusal>,
+    /// How many more there are.
+    pub omitted: usize,
+    /// Whether it could not be told which operation of the document is meant.
+    pub undetermined: bool,
+}
+
+/// What there may be too much of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    Tokens,
+    Fields,
+    Directives,
+    Aliases,
+    RootFields,
+    Depth,
+    Cost,
+}
+
+impl Refusal {
+    /// A document or variables that are not valid.
+    pub(super) fn invalid(message: impl Into<String>) -> Self {
+        Self { fault: Fault::new(ErrorCode::InvalidInput, message), pos: None }
+    }
+
+    /// More than an operator allows.
+    pub(super) fn over(bound: Bound, most: usize) -> Self {
+        let (message, key) = match bound {
+            Bound::Tokens => (format!("The document has more than {most} tokens."), "limits.max_tokens"),
+            Bound::Fields => {
+                (format!("The document selects more than {most} fields, fragments written out."), "limits.max_fields")
+            }
+            Bound::Directives => (
+                format!("The document has more than {most} directives, fragments written out."),
+                "limits.max_directives",
+            ),
+            Bound::Aliases => (format!("The operation has more than {most} aliases."), "limits.max_aliases"),
+            Bound::RootFields => {
+                (format!("The operation selects more than {most} fields at its root."), "limits.max_root_fields")
+            }
+            Bound::Depth => {
+                (format!("The operation is nested deeper than {most} levels of fields."), "limits.max_depth")
+            }
+            Bound::Cost => (
+                format!(
+                    "The operation costs more than {most}. A field costs 1, times the size of the page that it is in: \
+                     select fewer fields, or ask for smaller pages."
+                ),
+                "limits.max_complexity",
+            ),
+        };
+        Self::too_complex(message, |fault| fault.limit(key, most))
+    }
+
+    /// More than is ever allowed.
+    pub(super) fn too_complex(message: impl Into<String>, more: impl FnOnce(Fault) -> Fault) -> Self {
+        Self { fault: more(Fault::new(ErrorCode::QueryTooComplex, message)), pos: None }
+    }
+
+    /// Names the place, by its byte.
+    pub(super) fn at(self, byte: usize, text: &str) -> Self {
+        let before = &text[..text.floor_char_boundary(byte)];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = before.matches('\n').count() + 1;
+        Self { pos: Some(Pos { line, column: before[line_start..].chars().count() + 1 }), ..self }
+    }
+
+    /// Names the place, as the parser has it.
+    pub(super) fn within(self, span: Option<SourceSpan>, sources: &SourceMap) -> Self {
+        Self { pos: position(span, sources), ..self }
+    }
+}
+
+/// The line and column where something begins.
+pub(super) fn position(span: Option<SourceSpan>, sources: &SourceMap) -> Option<Pos> {
+    let place = span?.line_column(sources)?;
+    Some(Pos { line: place.line, column: place.column })
+}
+
+impl Refused {
+    /// The most reasons that are told.
+    pub const MOST: usize = 20;
+
+    pub(super) fn because(mut refusals: Vec<Refusal>) -> Self {
+        let omitted = refusals.len().saturating_sub(Self::MOST);
+        refusals.truncate(Self::MOST);
+        Self { refusals, omitted, undetermined: false }
+    }
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self::because(vec![refusal])
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        vec![fault].into()
+    }
+}
+
+impl From<Vec<Fault>> for Refused {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self::because(faults.into_iter().map(|fault| Refusal { fault, pos: None }).collect())
+    }
+}
+
+impl From<Refusal> for ServerError {
+    fn from(refusal: Refusal) -> Self {
+        let mut error = Self::new(refusal.fault.message.clone(), refusal.pos);
+        error.extensions = Some(extensions(&refusal.fault));
+        error
+    }
+}
+
+/// What `extensions` of an entry in `errors` hold for a fault.
+pub fn extensions(fault: &Fault) -> ErrorExtensionValues {
+    let mut extensions = ErrorExtensionValues::default();
+    extensions.set("code", fault.code.as_str());
+    for (name, text) in fault.extensions() {
+        extensions.set(name, text);
+    }
+    for (name, number) in fault.numbers() {
+        extensions.set(name, number);
+    }
+    extensions
+}
