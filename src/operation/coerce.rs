@@ -123,7 +123,7 @@ impl Compiler {
                 .as_str()
                 .filter(|text| def.values.contains_key(*text))
                 .map(|text| Value::Enum(Key::new(text)))
-                .ok_or_else(|| format!("must be {}", one_of(def))),
+                .ok_or_else(|| if self.traits.public { one_of(def) } else { format!("must be a value of {name}") }),
             Some(ExtendedType::InputObject(def)) => match json {
                 Json::Object(object) => return self.input_object(def, object, place, faults),
                 _ => Err(format!("must be an object, a {name}")),
@@ -157,6 +157,7 @@ impl Compiler {
                 (Some(json), _) => self.json(&field.ty, json, &Place::Field(place, name), faults),
                 (None, Some(default)) => self.constant(&field.ty, default),
                 (None, None) if field.ty.is_non_null() => {
+                    let name = if self.traits.public { name.as_str() } else { "…" };
                     faults.push(format!("{place}.{name} must be given: it is a {}.", field.ty));
                     continue;
                 }
@@ -273,7 +274,7 @@ fn built_in(name: &str, json: &Json) -> Result<Value, String> {
 }
 
 fn one_of(def: &EnumType) -> String {
-    let mut text = "one of ".to_owned();
+    let mut text = "must be one of ".to_owned();
     for (index, name) in def.values.keys().enumerate() {
         let _ = write!(text, "{}{name}", if index == 0 { "" } else { ", " });
     }

@@ -1,11 +1,13 @@
 //! A document that may be executed, with the shapes that its operations were planned in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use apollo_compiler::ast::Document as Syntax;
+use apollo_compiler::diagnostic::ToCliReport as _;
 use apollo_compiler::executable::{Operation as Definition, OperationType};
-use apollo_compiler::parser::Parser;
-use apollo_compiler::validation::{DiagnosticList, Valid};
+use apollo_compiler::parser::{Parser, SourceMap, SourceSpan};
+use apollo_compiler::validation::{DiagnosticData, DiagnosticList, Valid};
 use apollo_compiler::{ExecutableDocument, Name, Node};
 use async_graphql::Value;
 use serde_json::{Map, Value as Json};
@@ -13,19 +15,23 @@ use serde_json::{Map, Value as Json};
 use super::plan::{Conditions, Operation, Planner, Shape};
 use super::refusal::{Refusal, Refused};
 use super::{Compiler, rules, size, text};
+use crate::error::ErrorCode;
 
 /// How deep brackets of any kind may be nested: the parser calls itself at each.
 const MAX_BRACKETS: usize = 200;
 /// The most shapes that are kept of an operation; there may be one for each combination of conditions.
 const MAX_SHAPES: usize = 16;
-/// What the tree of a document takes for each byte of its text, and besides; measured (`benches/operation.rs`).
-const TREE_PER_BYTE: usize = 16;
+/// What the tree of a document takes for each of its tokens, and besides; measured (`benches/operation`).
+const TREE_PER_TOKEN: usize = 120;
 const TREE_BYTES: usize = 1024;
+
+/// The scalars that GraphQL itself has.
+const BUILT_IN: [&str; 5] = ["Boolean", "Float", "ID", "Int", "String"];
 
 /// A valid document. It does not change; one with a further shape is another one.
 #[derive(Clone, Debug)]
 pub struct Document {
-    text: Arc<str>,
+    tokens: usize,
     tree: Arc<Valid<ExecutableDocument>>,
     /// In the order of `tree.operations`.
     operations: Vec<Planned>,
@@ -43,14 +49,19 @@ struct Planned {
 impl Document {
     /// Its text, as it was sent.
     pub fn text(&self) -> &str {
-        &self.text
+        self.tree.sources.values().next().map_or("", |source| source.source_text())
     }
 
     /// About how much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         let shapes = self.operations.iter().flat_map(|operation| &operation.shapes);
         let shapes = shapes.map(|(conditions, shape)| conditions.len() + 32 + shape.bytes()).sum::<usize>();
-        TREE_BYTES + self.text.len() * (1 + TREE_PER_BYTE) + self.operations.len() * size_of::<Planned>() + shapes
+        // The parser keeps the text, and once more by its lines.
+        TREE_BYTES
+            + self.text().len() * 2
+            + self.tokens * TREE_PER_TOKEN
+            + self.operations.len() * size_of::<Planned>()
+            + shapes
     }
 }
 
@@ -60,30 +71,35 @@ impl Compiler {
     /// # Errors
     /// What is wrong with it, whichever of its operations is meant.
     pub fn document(&self, text: &str) -> Result<Document, Refused> {
-        text::check(text, self.limits.tokens)?;
+        self.read(text).map_err(|refused| self.discreet(refused, text))
+    }
+
+    fn read(&self, text: &str) -> Result<Document, Refused> {
+        let tokens = text::check(text, self.limits.tokens)?;
         let parsed = Parser::new().recursion_limit(MAX_BRACKETS).parse_ast(text, "request");
         let syntax = parsed.map_err(|fault| self.refused(&fault.errors, None))?;
         let tree = syntax.to_executable(&self.schema);
-        let tree = tree.map_err(|fault| self.refused(&fault.errors, Some((&syntax, &fault.partial))))?;
+        let tree = tree.map_err(|fault| self.refused(&fault.errors, Some(&syntax)))?;
         size::check(&tree, &self.limits)?;
-        let tree = self.validated(tree).map_err(|(errors, tree)| self.refused(&errors, Some((&syntax, &tree))))?;
+        let tree = self.validated(tree).map_err(|errors| self.refused(&errors, None))?;
         rules::check(self, &tree)?;
         let mut operations = Vec::with_capacity(tree.operations.len());
         let mut planner = Planner::new(self, &tree, Conditions::All);
         for operation in tree.operations.iter() {
             let conditions = rules::conditions(&tree, operation);
             // Whatever the conditions: selections that differ are refused.
-            let shape = planner.plan(operation)?;
-            let shapes = if conditions.is_none() { vec![(Box::default(), Arc::new(shape))] } else { Vec::new() };
+            let shapes = match planner.plan(operation) {
+                Ok(shape) if conditions.is_none() => vec![(Box::default(), Arc::new(shape))],
+                // One that is too large is refused where it is the one that is meant.
+                Err(refusal) if refusal.fault.code != ErrorCode::QueryTooComplex => return Err(refusal.into()),
+                Ok(_) | Err(_) => Vec::new(),
+            };
             operations.push(Planned { conditions: conditions.unwrap_or_default(), shapes });
         }
-        Ok(Document { text: text.into(), tree: Arc::new(tree), operations })
+        Ok(Document { tokens, tree: Arc::new(tree), operations })
     }
 
-    fn validated(
-        &self,
-        tree: ExecutableDocument,
-    ) -> Result<Valid<ExecutableDocument>, (DiagnosticList, ExecutableDocument)> {
+    fn validated(&self, tree: ExecutableDocument) -> Result<Valid<ExecutableDocument>, DiagnosticList> {
         // The validator counts selections at a subscription's root; fields are meant.
         let one = |operation: &Node<Definition>, tree: &ExecutableDocument| {
             let mut keys = operation.root_fields(tree).map(|field| field.response_key());
@@ -97,29 +113,41 @@ impl Compiler {
             if alone && fault.partial.operations.iter().filter(subscriptions).all(|it| one(it, &fault.partial)) {
                 Ok(Valid::assume_valid(fault.partial))
             } else {
-                Err((fault.errors, fault.partial))
+                Err(fault.errors)
             }
         })
     }
 
-    fn refused(
-        &self,
-        errors: &DiagnosticList,
-        trees: Option<(&apollo_compiler::ast::Document, &ExecutableDocument)>,
-    ) -> Refused {
-        let suggestions =
-            trees.filter(|_| self.traits.public).map(|(syntax, _)| self.suggestions(syntax)).unwrap_or_default();
-        let refusal =
-            |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, apollo_compiler::validation::DiagnosticData>| {
-                let span = apollo_compiler::diagnostic::ToCliReport::location(diagnostic.error);
-                let mut message = diagnostic.error.to_string();
-                if let Some(hint) = span.and_then(|span| suggestions.get(&span.offset())) {
-                    message.push_str(hint);
-                }
-                Refusal::invalid(message).within(span, diagnostic.sources)
-            };
-        let told = errors.iter().take(Refused::MOST).map(refusal).collect();
-        Refused { omitted: errors.len().saturating_sub(Refused::MOST), ..Refused::because(told) }
+    fn refused(&self, errors: &DiagnosticList, syntax: Option<&Syntax>) -> Refused {
+        let told: Vec<_> =
+            errors.iter().take(Refused::MOST).map(|it| (it.error, it.error.location(), it.sources)).collect();
+        let places = told.iter().filter_map(|(_, span, _)| Some(span.as_ref()?.offset())).collect();
+        let hints = syntax.filter(|_| self.traits.public).map(|it| self.suggestions(it, places)).unwrap_or_default();
+        let refusal = |(error, span, sources): (&DiagnosticData, Option<SourceSpan>, &SourceMap)| {
+            let hint = span.as_ref().and_then(|span| hints.get(&span.offset()));
+            Refusal::invalid(format!("{error}{}", hint.map_or("", String::as_str))).within(span, sources)
+        };
+        let omitted = errors.len().saturating_sub(told.len());
+        Refused { omitted, ..Refused::because(told.into_iter().map(refusal).collect()) }
+    }
+
+    /// The same, without a word of the schema that the caller has not said, where the schema is not public.
+    fn discreet(&self, mut refused: Refused, said: &str) -> Refused {
+        if self.traits.public {
+            return refused;
+        }
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let said: HashSet<&str> = said.split(|c| !is_word(c)).collect();
+        for refusal in &mut refused.refusals {
+            let message = &refusal.fault.message;
+            let quoted = message.split('`').skip(1).step_by(2).flat_map(|it| it.split(|c| !is_word(c)));
+            let named = message.split(|c| !is_word(c)).filter(|word| self.schema.types.contains_key(*word));
+            if quoted.chain(named).any(|word| !word.is_empty() && !said.contains(word) && !BUILT_IN.contains(&word)) {
+                refusal.fault.message =
+                    "What stands here does not fit the schema, which is not public here.".to_owned();
+            }
+        }
+        refused
     }
 
     /// The operation of that name with the values of its variables, ready to be executed; and the document with the shape
@@ -141,7 +169,8 @@ impl Compiler {
         let index = tree.operations.iter().position(|it| it.ptr_eq(definition)).unwrap_or_default();
         let planned = &document.operations[index];
         let sources = &tree.sources;
-        let values = self.variables(definition, variables, sources)?;
+        let values = self.variables(definition, variables, sources);
+        let values = values.map_err(|refused| self.discreet(refused, document.text()))?;
         let mut conditions = HashMap::with_capacity(planned.conditions.len());
         for name in &planned.conditions {
             let Some(Value::Boolean(on)) = values.get(name) else {

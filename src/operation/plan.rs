@@ -95,6 +95,9 @@ pub(super) struct Class {
     own: Vec<Arc<Field>>,
     /// All of it, in the order of the answer.
     pub(super) answer: Vec<Answer>,
+    /// The names of those, and the places of those that have something below them.
+    pub(super) keys: Vec<Key>,
+    pub(super) nested: Vec<usize>,
 }
 
 /// A field of an answer.
@@ -616,7 +619,11 @@ impl<'a> Planner<'a> {
             most.depth = most.depth.max(size.depth);
             most.aliases = most.aliases.max(size.aliases);
             most.fields = most.fields.saturating_add(size.fields.saturating_mul(members.len()));
-            planned.push(Class { types: members.iter().map(|ty| Key::new(ty.as_str())).collect(), own, answer });
+            let keys = answer.iter().map(|answer| answer.field.key.clone()).collect();
+            let nested = answer.iter().enumerate().filter(|(_, answer)| answer.field.below.is_some());
+            let nested = nested.map(|(index, _)| index).collect();
+            let types = members.iter().map(|ty| Key::new(ty.as_str())).collect();
+            planned.push(Class { types, own, answer, keys, nested });
         }
         let count = count.and(most);
         if count.fields > compiler.limits.fields {

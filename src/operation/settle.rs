@@ -37,17 +37,23 @@ impl Operation {
 impl Set {
     /// Whether the place holds: it does not where null may not be.
     fn settle(&self, value: &mut Value, failed: Failed<'_, '_>) -> bool {
-        if *value == Value::Null && failed.iter().any(|path| !path.is_empty()) {
+        if matches!(value, Value::Null) && failed.iter().any(|path| !path.is_empty()) {
             // All of its fields failed, which the library takes for no object.
             *value = Value::Object(IndexMap::new());
         }
         let Value::Object(object) = value else { return true };
         let Some(class) = self.class(object) else { return true };
-        let in_order = object.len() == class.answer.len()
-            && object
-                .keys()
-                .zip(&class.answer)
-                .all(|(key, answer)| std::ptr::eq(key.as_str(), answer.field.key.as_str()) || *key == answer.field.key);
+        let in_order = object.len() == class.keys.len()
+            && object.keys().zip(&class.keys).all(|(key, expected)| {
+                // The library hands back the name that it was given.
+                std::ptr::eq(key.as_str(), expected.as_str()) || key == expected
+            });
+        if in_order && failed.is_empty() {
+            return class.nested.iter().all(|index| {
+                let answer = &class.answer[*index];
+                object.get_index_mut(*index).is_none_or(|(_, value)| answer.settle(&answer.ty, value, failed))
+            });
+        }
         if in_order {
             return object.values_mut().zip(&class.answer).all(|(value, answer)| answer.place(value, failed));
         }
@@ -105,7 +111,7 @@ impl Answer {
         if !holds {
             *value = Value::Null;
         }
-        !(ty.is_non_null() && *value == Value::Null)
+        !(matches!(value, Value::Null) && ty.is_non_null())
     }
 }
 

@@ -1,10 +1,10 @@
 //! Names that a misspelt one may stand for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
 use apollo_compiler::Name;
-use apollo_compiler::ast::{Definition, Document, OperationType, Selection};
+use apollo_compiler::ast::{Definition, Document, Selection};
 use apollo_compiler::schema::ExtendedType;
 
 use super::Compiler;
@@ -15,27 +15,20 @@ const ALIKE: f64 = 0.7;
 const MOST: usize = 3;
 /// The longest name that is compared, in bytes.
 const MAX_NAME: usize = 64;
-/// The most names of a document that are looked up.
-const MAX_LOOKUPS: usize = 20;
 
 impl Compiler {
-    /// What a document's unknown fields may stand for, by the byte where they stand.
-    pub(super) fn suggestions(&self, syntax: &Document) -> HashMap<usize, String> {
+    /// What unknown fields of a document may stand for, by the byte where they stand: of those that are asked for.
+    pub(super) fn suggestions(&self, syntax: &Document, mut wanted: HashSet<usize>) -> HashMap<usize, String> {
         let mut found = HashMap::new();
         for definition in &syntax.definitions {
             match definition {
                 Definition::OperationDefinition(operation) => {
-                    let ty = match operation.operation_type {
-                        OperationType::Query => &self.schema.schema_definition.query,
-                        OperationType::Mutation => &self.schema.schema_definition.mutation,
-                        OperationType::Subscription => &self.schema.schema_definition.subscription,
-                    };
-                    if let Some(ty) = ty {
-                        self.unknown(&ty.name, &operation.selection_set, &mut found);
+                    if let Some(ty) = self.schema.root_operation(operation.operation_type) {
+                        self.unknown(ty, &operation.selection_set, &mut wanted, &mut found);
                     }
                 }
                 Definition::FragmentDefinition(fragment) => {
-                    self.unknown(&fragment.type_condition, &fragment.selection_set, &mut found);
+                    self.unknown(&fragment.type_condition, &fragment.selection_set, &mut wanted, &mut found);
                 }
                 _ => {}
             }
@@ -43,31 +36,33 @@ impl Compiler {
         found
     }
 
-    fn unknown(&self, parent: &Name, selections: &[Selection], found: &mut HashMap<usize, String>) {
+    fn unknown(
+        &self,
+        parent: &Name,
+        selections: &[Selection],
+        wanted: &mut HashSet<usize>,
+        found: &mut HashMap<usize, String>,
+    ) {
         for selection in selections {
-            if found.len() >= MAX_LOOKUPS {
-                return;
-            }
             match selection {
-                Selection::Field(field) => match self.schema.type_field(parent, &field.name) {
-                    Ok(def) => {
-                        let inner = def.ty.inner_named_type().clone();
-                        self.unknown(&inner, &field.selection_set, found);
-                    }
-                    Err(_) => {
+                _ if wanted.is_empty() => return,
+                Selection::Field(field) => {
+                    if let Ok(known) = self.schema.type_field(parent, &field.name) {
+                        self.unknown(known.ty.inner_named_type(), &field.selection_set, wanted, found);
+                    } else if let Some(place) = field.location().map(|place| place.offset())
+                        && wanted.remove(&place)
+                    {
                         let fields = match self.schema.types.get(parent) {
                             Some(ExtendedType::Object(object)) => &object.fields,
                             Some(ExtendedType::Interface(interface)) => &interface.fields,
                             _ => continue,
                         };
-                        let hint = self.similar(&field.name, fields.keys().map(Name::as_str));
-                        if let Some(place) = field.location().filter(|_| !hint.is_empty()) {
-                            found.insert(place.offset(), hint);
-                        }
+                        found.insert(place, self.similar(&field.name, fields.keys().map(Name::as_str)));
                     }
-                },
+                }
                 Selection::InlineFragment(inline) => {
-                    self.unknown(inline.type_condition.as_ref().unwrap_or(parent), &inline.selection_set, found);
+                    let on = inline.type_condition.as_ref().unwrap_or(parent);
+                    self.unknown(on, &inline.selection_set, wanted, found);
                 }
                 Selection::FragmentSpread(_) => {}
             }

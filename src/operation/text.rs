@@ -8,7 +8,7 @@ use super::refusal::{Bound, Refusal};
 ///
 /// # Errors
 /// Too many of them, or what is no token.
-pub(super) fn check(text: &str, max: usize) -> Result<(), Refusal> {
+pub(super) fn check(text: &str, max: usize) -> Result<usize, Refusal> {
     let mut tokens = 0;
     for token in Lexer::new(text) {
         let token = token
@@ -21,5 +21,5 @@ pub(super) fn check(text: &str, max: usize) -> Result<(), Refusal> {
             return Err(Refusal::over(Bound::Tokens, max));
         }
     }
-    Ok(())
+    Ok(tokens)
 }

@@ -22,7 +22,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("delivery", &["service", "store", "domain", "error"]),
     ("jobs", &["delivery", "service", "store", "domain", "error"]),
     ("import", &["service", "domain", "error"]),
-    ("graphql", &["feed", "service", "store", "domain", "error"]),
+    ("operation", &["error"]),
+    ("graphql", &["operation", "feed", "service", "store", "domain", "error"]),
 ];
 
 /// What must not be said where: the places, the words (a regular expression over the code), and the rule.

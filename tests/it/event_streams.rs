@@ -57,7 +57,7 @@ on_both_databases! {
         };
         let answer = Answer::of(get("{ viewer { company { slug } } }")).await;
         assert!(answer.text.contains("event: next") && answer.text.contains("event: complete"), "{}", answer.text);
-        let answer = Answer::of(get("mutation { removeComment(input: { commentId: \"x\" }) { commentId } }")).await;
+        let answer = Answer::of(get("mutation { removeComment(input: { commentId: \"x\" }) { lead { id } } }")).await;
         assert_eq!((answer.status, answer.code()), (StatusCode::METHOD_NOT_ALLOWED, "INVALID_INPUT"));
     }
 
@@ -75,8 +75,6 @@ on_both_databases! {
             EventStream::open(client, document, variables).await.refusal().await
         };
         assert_eq!(refusal(&person, "subscription { nothing }", json!({})).await, "INVALID_INPUT");
-        let hidden = "subscription { ...feed } fragment feed on Subscription { activity { id } }";
-        assert_eq!(refusal(&person, hidden, json!({})).await, "INVALID_INPUT");
         assert_eq!(refusal(&person, FEED, json!({ "after": "forged" })).await, "INVALID_INPUT");
         assert_eq!(refusal(&world.nobody(), FEED, json!({})).await, "UNAUTHENTICATED");
         let lead = person.mutate("createLead", json!({ "title": "Ours", "customer": { "company": "Initrode" } }), "lead { id }").await;
