@@ -117,7 +117,7 @@ pub const SETTINGS: &[Setting] = &[
         "documents.cache_bytes",
         "COSELL_DOCUMENT_CACHE_BYTES",
         Some("16777216"),
-        "Memory for documents that clients name by their hash (automatic persisted queries), in bytes, up to 1073741824; \
+        "Memory for compiled documents, which clients may name by their hash (automatic persisted queries), in bytes, up to 1073741824; \
          0: off",
     ),
     setting(
@@ -149,25 +149,15 @@ pub const SETTINGS: &[Setting] = &[
         "limits.max_fields",
         "COSELL_MAX_FIELDS",
         Some("5000"),
-        "Most fields in an operation once its fragments are written out",
+        "Most fields of a document's operations, fragments written out",
     ),
-    setting(
-        "limits.max_aliases",
-        "COSELL_MAX_ALIASES",
-        Some("100"),
-        "Most aliases in a document once its fragments are written out",
-    ),
-    setting(
-        "limits.max_root_fields",
-        "COSELL_MAX_ROOT_FIELDS",
-        Some("50"),
-        "Most fields at the root of an operation once its fragments are written out",
-    ),
+    setting("limits.max_aliases", "COSELL_MAX_ALIASES", Some("100"), "Most aliases of an operation"),
+    setting("limits.max_root_fields", "COSELL_MAX_ROOT_FIELDS", Some("50"), "Most fields at the root of an operation"),
     setting(
         "limits.max_directives",
         "COSELL_MAX_DIRECTIVES",
         Some("50"),
-        "Most directives in a document once its fragments are written out",
+        "Most directives of a document's operations, fragments written out",
     ),
     setting(
         "limits.max_tokens",

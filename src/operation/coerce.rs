@@ -149,7 +149,8 @@ impl Compiler {
         for key in given.keys().filter(|key| !def.fields.contains_key(key.as_str())).take(Refused::MOST) {
             let key = &key[..key.floor_char_boundary(MAX_SHOWN)];
             let hint = self.similar(key, def.fields.keys().map(Name::as_str));
-            faults.push(format!("{place} must not have a field {key}: {} has none.{hint}", def.name));
+            let end = if hint.is_empty() { "." } else { &hint };
+            faults.push(format!("{place} must not have a field {key}: {} has none{end}", def.name));
         }
         let mut object = IndexMap::with_capacity(given.len());
         for (name, field) in &def.fields {

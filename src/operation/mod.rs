@@ -129,3 +129,6 @@ fn with_one_of(schema: Valid<Schema>) -> Valid<Schema> {
     }
     Valid::assume_valid(schema)
 }
+
+#[cfg(test)]
+mod tests;

@@ -319,3 +319,27 @@ async fn a_client_that_takes_nothing_loses_its_connection_and_its_seat() {
     let next = client().post(server.url("/graphql/stream")).header("content-type", JSON).bearer_auth(&token);
     assert_eq!(next.body(hello.to_string()).send().await.unwrap().status(), 200);
 }
+
+#[tokio::test]
+async fn an_answer_is_cut_where_it_grows_too_large_and_what_was_done_stays_done() {
+    let server = with(|config| config.limits.max_answer_bytes = 60).await;
+    let fits = json!({"query": "{ hello }"});
+    assert_eq!(read(post(&server, GRAPHQL, &fits)).await.0, 200);
+    let large = json!({"query": "mutation { aVeryLongNameForANumber: hit andAnotherOne: hit }"});
+    let (status, value) = read(post(&server, GRAPHQL, &large)).await;
+    assert_eq!((status.as_u16(), code(&value), &value["data"]), (294, "QUERY_TOO_COMPLEX", &Value::Null));
+    let extensions = &value["errors"][0]["extensions"];
+    assert_eq!((&extensions["limit"], &extensions["maximum"]), (&json!("limits.max_answer_bytes"), &json!(60)));
+    assert_eq!(server.hits(), 2);
+    assert_eq!(read(post(&server, JSON, &large)).await.0, 200);
+
+    let mut client = Client::ready(&server).await;
+    client.say(json!({"type": "subscribe", "id": "a", "payload": large})).await;
+    let next = client.message().await;
+    assert_eq!((&next["type"], &next["payload"]["errors"][0]["extensions"]["maximum"]), (&json!("next"), &json!(60)));
+    assert_eq!(client.message().await, json!({"type": "complete", "id": "a"}));
+    client.say(json!({"type": "subscribe", "id": "b", "payload": {"query": "subscription { flood }"}})).await;
+    let next = client.message().await;
+    assert_eq!((&next["id"], &next["payload"]["data"]), (&json!("b"), &Value::Null));
+    assert_eq!(next["payload"]["errors"][0]["extensions"]["limit"], "limits.max_answer_bytes");
+}
