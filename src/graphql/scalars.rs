@@ -17,13 +17,13 @@ pub(super) fn check(name: &str, value: &Value) -> Result<(), String> {
 }
 
 macro_rules! text_scalars {
-    ($($(#[doc = $doc:literal])* $name:ident $(as $graphql:literal)?;)*) => {$(
+    ($($(#[doc = $doc:literal])* $name:ident $(as $graphql:literal)? by $url:literal;)*) => {$(
         $(#[doc = $doc])*
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct $name(pub String);
 
         $(#[doc = $doc])*
-        #[Scalar$((name = $graphql))?]
+        #[Scalar($(name = $graphql,)? specified_by_url = $url)]
         impl ScalarType for $name {
             fn parse(value: Value) -> InputValueResult<Self> {
                 match value {
@@ -53,22 +53,22 @@ macro_rules! text_scalars {
 
 text_scalars! {
     /// A day of the calendar, ISO 8601: `2026-11-21`.
-    Date;
+    Date by "https://www.rfc-editor.org/rfc/rfc3339#section-5.6";
     /// A decimal number as a string, never a float: `"1250.50"`.
-    Decimal;
+    Decimal by "https://www.w3.org/TR/xmlschema-2/#decimal";
     /// A length of time, ISO 8601: `P7D`, `PT36H`, `P1M`.
-    Duration;
+    Duration by "https://www.iso.org/iso-8601-date-and-time-format.html";
     /// A currency, ISO 4217: `EUR`.
-    CurrencyCode;
+    CurrencyCode by "https://www.iso.org/iso-4217-currency-codes.html";
     /// A country, ISO 3166-1 alpha-2: `DE`.
-    CountryCode;
+    CountryCode by "https://www.iso.org/iso-3166-country-codes.html";
     /// An e-mail address: `name@example.com`.
-    EmailAddress;
+    EmailAddress by "https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address";
     /// A phone number. Given as people type it, in international form or in that of the address's country; returned as
     /// E.164: `+14155552671`.
-    PhoneNumber;
+    PhoneNumber by "https://www.itu.int/rec/T-REC-E.164";
     /// An absolute web address, http or https.
-    Url as "URL";
+    Url as "URL" by "https://url.spec.whatwg.org/";
 }
 
 /// A moment, RFC 3339 in UTC with milliseconds: `2026-11-21T22:10:00.000Z`.
@@ -76,7 +76,7 @@ text_scalars! {
 pub struct DateTime(pub chrono::DateTime<Utc>);
 
 /// A moment, RFC 3339 in UTC with milliseconds: `2026-11-21T22:10:00.000Z`.
-#[Scalar]
+#[Scalar(specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
@@ -104,7 +104,7 @@ impl From<chrono::DateTime<Utc>> for DateTime {
 pub struct Json(pub serde_json::Value);
 
 /// Any JSON value; for the fields of an action's form, an object.
-#[Scalar(name = "JSON")]
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
 impl ScalarType for Json {
     fn parse(value: Value) -> InputValueResult<Self> {
         Ok(Self(value.into_json()?))

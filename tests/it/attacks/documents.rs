@@ -6,6 +6,9 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+#[path = "../../../benches/operation/attacks.rs"]
+mod dear;
+
 use super::process::Process;
 use super::{query_of, well};
 use crate::support::database::{Kind, start};
@@ -29,7 +32,7 @@ const WRONG: Expected = Expected::Refused(&["INVALID_INPUT"]);
 const EITHER: Expected = Expected::Refused(&["QUERY_TOO_COMPLEX", "INVALID_INPUT"]);
 
 struct Attack {
-    name: &'static str,
+    name: String,
     body: Value,
     expected: Expected,
 }
@@ -48,8 +51,8 @@ fn nested(open: &str, inner: &str, close: &str, times: usize) -> String {
 #[allow(clippy::too_many_lines, reason = "a list")]
 fn attacks() -> Vec<Attack> {
     let mut all = Vec::new();
-    let mut document = |name, text: String, expected| {
-        all.push(Attack { name, body: json!({ "query": text }), expected });
+    let mut document = |name: &str, text: String, expected| {
+        all.push(Attack { name: name.to_owned(), body: json!({ "query": text }), expected });
     };
     document("aliases", format!("{{ {} }}", many(5000, |n| format!("a{n}: viewer {{ id }}"))), COMPLEX);
     document("aliases below", format!("{{ viewer {{ {} }} }}", many(9000, |n| format!("a{n}: id"))), COMPLEX);
@@ -315,7 +318,7 @@ fn attacks() -> Vec<Attack> {
     );
 
     let mut with = |name, text: &str, variables: Value, expected| {
-        all.push(Attack { name, body: json!({ "query": text, "variables": variables }), expected });
+        all.push(Attack { name: name.to_owned(), body: json!({ "query": text, "variables": variables }), expected });
     };
     let nodes = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
     with("a variable of 5,000 ids", nodes, json!({ "ids": vec!["BAGQLFwAAHAAgAAAAAAAAAE"; 5000] }), EITHER);
@@ -372,8 +375,10 @@ fn attacks() -> Vec<Attack> {
         ("a number for the operation", json!(7)),
     ] {
         let body = json!({ "query": several, "operationName": operation });
-        all.push(Attack { name, body, expected: EITHER });
+        all.push(Attack { name: name.to_owned(), body, expected: EITHER });
     }
+    let dear = dear::all().into_iter().map(|(name, text)| (name, json!({ "query": text })));
+    all.extend(dear.map(|(name, body)| Attack { name, body, expected: Expected::Harmless }));
     all
 }
 
@@ -470,6 +475,7 @@ async fn no_document_costs_more_than_a_bounded_number_of_plain_queries() {
     }
     let plain = process.cpu().saturating_sub(started) / PLAIN;
     let bound = (plain * 100).max(Duration::from_millis(500));
+    let before = process.memory();
     let mut faults = Vec::new();
     for attack in attacks() {
         let started = process.cpu();
@@ -479,6 +485,11 @@ async fn no_document_costs_more_than_a_bounded_number_of_plain_queries() {
         if cost > bound {
             faults.push(format!("{}: {cost:?}, where a plain query costs {plain:?}", attack.name));
         }
+    }
+    // Of all of them together, with what the cache of documents may hold.
+    let grown = process.memory().saturating_sub(before) / 1024;
+    if grown > 100 {
+        faults.push(format!("the server has grown by {grown} MiB"));
     }
     well(&caller).await;
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
