@@ -106,7 +106,7 @@ class Writer {
     const { dice } = this;
     const kind = dice.of(0.5) ? 'query' : dice.pick([...this.facts.roots.keys()]);
     const [body, uses] = this.#within(() =>
-      kind === 'subscription' ? this.#eventSelections() : this.#selections(this.facts.roots.get(kind), 4),
+      kind === 'subscription' ? this.#eventSelections() : this.#rootSelections(kind),
     );
     return { kind, name, body, uses };
   }
@@ -137,10 +137,24 @@ class Writer {
 
   // Selections.
 
-  #selections(type, depth) {
+  // With some of the schema in a query: there alone, as no schema has to lead back to its root.
+  #rootSelections(kind) {
     const { dice } = this;
-    if (this.#budget <= 0) return '{ __typename }';
-    const list = dice.times(1, 4, () => this.#selection(type, depth));
+    const type = this.facts.roots.get(kind);
+    if (kind !== 'query' || !dice.of(0.1)) return this.#selections(type, 4);
+    const introspect = () => {
+      const text = this.#introspection();
+      if (dice.of(0.2)) return `... on ${type.name}${this.#conditions()} { ${text} }`;
+      return dice.of(0.2) ? `...${this.#newFragment(type, () => `{ ${text} }`, { shared: false })}` : text;
+    };
+    return this.#selections(type, 4, dice.times(1, 2, introspect));
+  }
+
+  // `more` stand among them.
+  #selections(type, depth, more = []) {
+    const { dice } = this;
+    if (this.#budget <= 0 && more.length === 0) return '{ __typename }';
+    const list = dice.shuffled([...dice.times(1, 4, () => this.#selection(type, depth)), ...more]);
     return `{ ${list.join(dice.pick([' ', ' ', ', ', '\n  ']))} }`;
   }
 
@@ -164,7 +178,6 @@ class Writer {
     this.#budget--;
     if (dice.of(noise / 2)) return this.#strayField(type);
     if (depth > 0 && this.#budget > 0 && dice.of(0.3)) return this.#fragment(type, depth - 1);
-    if (type === this.facts.roots.get('query') && dice.of(0.04)) return this.#introspection();
     const fields = this.#fieldsOf(type, depth);
     if (fields.length === 0 || dice.of(0.07)) return `${dice.of(0.3) ? `${dice.pick(['t', 'type'])}: ` : ''}__typename${this.#conditions()}`;
     const again = (this.#selected.get(type) ?? []).filter(({ definition }) => fields.includes(definition));
@@ -234,7 +247,9 @@ class Writer {
     }
     if (dice.of(noise / 3)) return '...Nope';
     // One whose text is not there yet is being written: it would spread itself.
-    const known = [...this.#fragments].filter(([, fragment]) => fragment.on === on.name && (fragment.body !== null || dice.of(noise)));
+    const known = [...this.#fragments].filter(
+      ([, { on: known, body, shared }]) => shared && known === on.name && (body !== null || dice.of(noise)),
+    );
     const name =
       known.length > 0 && dice.of(0.5)
         ? dice.pick(known)[0]
@@ -243,9 +258,9 @@ class Writer {
     return `...${name}${this.#conditions()}`;
   }
 
-  #newFragment(on, write) {
+  #newFragment(on, write, { shared = true } = {}) {
     const name = this.dice.of(this.noise / 4) ? 'on' : `F${this.#fragments.size}`;
-    const fragment = { on: on.name, body: null, uses: new Set() };
+    const fragment = { on: on.name, body: null, uses: new Set(), shared };
     this.#fragments.set(name, fragment);
     [fragment.body, fragment.uses] = this.#within(write);
     for (const variable of fragment.uses) this.#uses.add(variable);
@@ -321,7 +336,7 @@ class Writer {
     const { dice } = this;
     const field = dice.pick(Object.values(type.getFields?.() ?? {}));
     return dice.pick([
-      'nope', 'a: nope', '__nope', '... on Nope { id }', '...Nope', '__schema { queryType { name } }', '__typename { id }', '__typename(a: 1)',
+      'nope', 'a: nope', '__nope', '... on Nope { id }', '...Nope', '__schema { queryType { nope } }', '__typename { id }', '__typename(a: 1)',
       ...(field ? [field.name, `${field.name} { id }`, `id: ${field.name}`, `${field.name}(nope: 1)`] : []),
     ]);
   }

@@ -107,6 +107,7 @@ const query = {
   self: () => query,
   slow: ticking(({ ticks }) => Math.min(ticks, 5)),
   json: { a: [1, null, 'x'], b: { c: true } },
+  tell: text,
   echo: text,
   broken: late(1, fail('broken')),
 };

@@ -14,7 +14,10 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         why: "null by a variable, for what may not be null and has a default: refused here before anything is executed; \
               in graphql-js a field fails, if it is reached",
-        covers: |case, ours| refused_here_alone(case, ours).is_some_and(|why| why.contains("must not be null")),
+        covers: |case, ours| {
+            let why = refused_here_alone(case, ours);
+            why.is_some_and(|why| why.contains("must not be null") && case.asked.variables.contains("null"))
+        },
     },
     Exception {
         why: "a description of an operation, a fragment or a variable (September 2025): refused here for now",
@@ -40,7 +43,9 @@ pub const EXCEPTIONS: &[Exception] = &[
                 Outcome::Accepted { answers: ours, calls: called_here },
             ) => {
                 let failed = |answers: &[Answer]| matches!(answers, [it] if it.data == "null" && !it.errors.is_empty());
-                failed(theirs) && failed(ours) && called.last().is_some_and(|last| last == "failMust{}")
+                failed(theirs)
+                    && failed(ours)
+                    && called.last().is_some_and(|last| last == "failMust{}")
                     && called_here.starts_with(called)
             }
             _ => false,
@@ -52,7 +57,8 @@ pub const EXCEPTIONS: &[Exception] = &[
         covers: |case, ours| match (&case.theirs, ours) {
             (Outcome::Accepted { answers: theirs, .. }, Outcome::Accepted { answers: ours, .. }) => {
                 let ([theirs], [ours]) = (theirs.as_slice(), ours.as_slice()) else { return false };
-                let Some([serde_json::Value::String(key)]) = ours.errors.first().and_then(|it| it.path.as_deref()) else {
+                let Some([serde_json::Value::String(key)]) = ours.errors.first().and_then(|it| it.path.as_deref())
+                else {
                     return false;
                 };
                 let same_error = theirs.errors.len() == 1

@@ -130,6 +130,11 @@ fn absent_and_null() -> Vec<Kind> {
         )
         .with(r#"{"b": null}"#),
         answers(
+            "null may stand within a JSON value that is not null itself",
+            "{ tell(json: [null, { a: null }], each: [[null]]) }",
+            &[r#"{"tell":"{\"each\":[[null]],\"json\":[null,{\"a\":null}]}"}"#],
+        ),
+        answers(
             "an absent variable leaves an argument its default",
             "query ($c: Colour, $n: Int) { being(colour: $c) { id } named(nth: $n) { __typename } }",
             &[r#"{"being":{"id":"2"},"named":{"__typename":"Robot"}}"#],
@@ -323,11 +328,20 @@ fn answers_in_shape() -> Vec<Kind> {
             ],
         ),
         answers(
+            "the schema beside a field that failed",
+            r#"{ broken __type(name: "Pet") { name } }"#,
+            &[r#"{"broken":null,"__type":{"name":"Pet"}}"#],
+        ),
+        answers(
+            "the schema beside a variable that is 1.0",
+            r#"query ($n: Int, $i: ID) { slow(ticks: $n) node(id: $i) { id } __type(name: "Pet") { name } }"#,
+            &[r#"{"slow":1,"node":{"id":"1"},"__type":{"name":"Pet"}}"#],
+        )
+        .with(r#"{"n": 1.0, "i": 1.0}"#),
+        answers(
             "no interface is among an interface's objects",
             r#"{ a: __type(name: "Node") { interfaces { name } possibleTypes { name } } dog { id } b: __type(name: "Nope") { name } }"#,
-            &[
-                r#"{"a":{"interfaces":[],"possibleTypes":[{"name":"Cat"},{"name":"Dog"}]},"dog":{"id":"2"},"b":null}"#,
-            ],
+            &[r#"{"a":{"interfaces":[],"possibleTypes":[{"name":"Cat"},{"name":"Dog"}]},"dog":{"id":"2"},"b":null}"#],
         ),
     ]
 }
@@ -343,7 +357,9 @@ fn documents() -> Vec<Kind> {
         answers(
             "a block string, with what it escapes, its blank line and its indentation",
             "{ echo(text: \"\"\"\n    a \\\"\"\" b\n\n      c \\n\n  \"\"\") }",
-            &[r#"{"echo":"{\"colours\":[\"RED\",\"BLUE\"],\"flag\":true,\"text\":\"a \\\"\\\"\\\" b\\n\\n  c \\\\n\"}"}"#],
+            &[
+                r#"{"echo":"{\"colours\":[\"RED\",\"BLUE\"],\"flag\":true,\"text\":\"a \\\"\\\"\\\" b\\n\\n  c \\\\n\"}"}"#,
+            ],
         ),
         answers(
             "blanks within a type",
@@ -355,15 +371,15 @@ fn documents() -> Vec<Kind> {
         refused("brackets for no argument", "{ dog() { id } }"),
         refused("a number that begins with 0", "{ echo(json: [00]) }"),
         refused("a fragment named on", "{ ...on } fragment on on Query { dog { id } }"),
-        answers("a description of an operation", r#""A description." query Q { dog { id } }"#, &[r#"{"dog":{"id":"2"}}"#]),
+        answers(
+            "a description of an operation",
+            r#""A description." query Q { dog { id } }"#,
+            &[r#"{"dog":{"id":"2"}}"#],
+        ),
         answers("1.0 is an Int in JSON", "query ($n: Int!) { slow(ticks: $n) }", &[ONE]).with(r#"{"n": 1.0}"#),
         answers("so is 1e0", "query ($n: Int!) { slow(ticks: $n) }", &[ONE]).with(r#"{"n": 1e0}"#),
         answers("-0 is a default", "query ($n: Int! = -0) { slow(ticks: $n) }", &[r#"{"slow":0}"#]),
-        answers(
-            "1.0 is an ID in JSON",
-            "query ($i: ID) { node(id: $i) { id } }",
-            &[r#"{"node":{"id":"1"}}"#],
-        )
-        .with(r#"{"i": 1.0}"#),
+        answers("1.0 is an ID in JSON", "query ($i: ID) { node(id: $i) { id } }", &[r#"{"node":{"id":"1"}}"#])
+            .with(r#"{"i": 1.0}"#),
     ]
 }

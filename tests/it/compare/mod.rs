@@ -11,7 +11,7 @@ mod toy;
 use async_graphql::{Request, ServerError, Variables};
 use cosell::operation::{Compiler, Limits, Traits};
 use futures_util::StreamExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::node::Project;
 use agree::{Answer, Asked, Case, Difference, Outcome};
@@ -28,7 +28,8 @@ const SHOWN: usize = 10;
 const TOY: &[&str] = &["--schema", "compare/toy.graphql", "--execute"];
 
 fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
+    std::env::var(name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text}")))
 }
 
 /// What graphql-js makes of documents.
@@ -83,9 +84,8 @@ fn toy_compiler(project: &Project) -> Compiler {
 async fn ours(compiler: &Compiler, asked: &Asked, answering: bool) -> Outcome {
     let variables = serde_json::from_str(&asked.variables).expect("variables are an object");
     let document = compiler.document(&asked.query);
-    let compiled =
-        document.and_then(|document| compiler.operation(&document, asked.operation_name.as_deref(), &variables));
-    let operation = match compiled {
+    let name = asked.operation_name.as_deref();
+    let operation = match document.and_then(|document| compiler.operation(&document, name, &variables)) {
         Ok((operation, _)) => operation,
         Err(refused) => {
             let errors = refused.refusals.into_iter().map(|refusal| ServerError::from(refusal).into()).collect();
@@ -123,7 +123,9 @@ async fn agree(compiler: &Compiler, cases: Vec<Case>, answering: bool) {
     }
     for (difference, Case { asked, theirs, .. }, ours) in differing.iter().take(SHOWN) {
         let Asked { query, variables, operation_name } = asked;
-        println!("\n{difference:?} differs\n{query}\n{variables} {operation_name:?}\ngraphql-js: {theirs:?}\nours: {ours:?}");
+        println!(
+            "\n{difference:?} differs\n{query}\n{variables} {operation_name:?}\ngraphql-js: {theirs:?}\nours: {ours:?}"
+        );
     }
     assert!(differing.is_empty(), "{} of {all} differ", differing.len());
 }
@@ -182,6 +184,42 @@ async fn random_documents_for_the_schema_of_this_server_are_judged_as_by_graphql
     // graphql-js knows nothing of its scalars, and lets any value pass.
     let compiler = compiler(&project.read("../../schema.graphql"), |_, _| Ok(()));
     agree(&compiler, random(&project, &["--schema", "../../schema.graphql"]), false).await;
+}
+
+#[test]
+fn answers_that_differ_in_one_thing_differ() {
+    let right = json!({
+        "verdict": "accepted",
+        "answers": [{
+            "data": r#"{"a":1,"b":null,"c":[{"d":2},null]}"#,
+            "errors": [{ "message": "b", "path": ["b"] }, { "message": "must", "path": ["c", 1, "must", "x"] }],
+        }],
+        "calls": ["one", "other"],
+    });
+    let outcome = |json: &Value| serde_json::from_value::<Outcome>(json.clone()).expect("an outcome");
+    let differs = |pointer: &str, value: Value| {
+        let mut wrong = right.clone();
+        *wrong.pointer_mut(pointer).expect("it is there") = value;
+        outcome(&wrong).differs(&outcome(&right))
+    };
+    // Which field of the object that may not be null it was is left open.
+    assert_eq!(differs("/answers/0/errors/1/path/2", json!("other")), None);
+    assert_eq!(differs("/answers/0/errors/0/message", json!("in other words")), None);
+
+    let other_order = r#"{"b":null,"a":1,"c":[{"d":2},null]}"#;
+    assert_eq!(differs("/answers/0/data", json!(other_order)), Some(Difference::Data));
+    assert_eq!(differs("/answers/0/data", json!(r#"{"a":1,"b":null,"c":[null,null]}"#)), Some(Difference::Data));
+    assert_eq!(differs("/answers/0/errors/0/path", json!([])), Some(Difference::Errors));
+    assert_eq!(differs("/answers/0/errors/0/path", json!(["a"])), Some(Difference::Errors));
+    assert_eq!(differs("/answers/0/errors/1/path/1", json!(0)), Some(Difference::Errors));
+    assert_eq!(differs("/answers/0/errors", json!([])), Some(Difference::Errors));
+    assert_eq!(differs("/calls", json!(["other", "one"])), Some(Difference::Calls));
+    assert_eq!(differs("/calls", json!(["one", "other", "other"])), Some(Difference::Calls));
+    assert_eq!(differs("/answers", json!([])), Some(Difference::Answers));
+    let refused = outcome(&json!({ "verdict": "refused", "errors": [] }));
+    assert_eq!(refused.differs(&outcome(&right)), Some(Difference::Verdict));
+    assert_eq!(outcome(&right).differs(&refused), Some(Difference::Verdict));
+    assert_eq!(refused.differs(&refused), None);
 }
 
 /// The library alone departs from the specification, in data, calls and errors; and graphql-js never from itself.

@@ -1,5 +1,6 @@
 //! The schema of `tests/clients/compare/toy.graphql`, with the answers of `toy.mjs` beside it: what is said of them
 //! there holds here.
+#![allow(clippy::unused_async, clippy::used_underscore_binding, reason = "the library's macros want it so")]
 
 use std::sync::{Arc, LazyLock, Mutex};
 
@@ -52,7 +53,10 @@ struct Told(serde_json::Map<String, serde_json::Value>);
 
 impl Told {
     fn of(mut self, name: &str, value: impl Serialize) -> Self {
-        self.0.insert(name.to_owned(), serde_json::to_value(value).expect("what was read as JSON can be written as such"));
+        self.0.insert(
+            name.to_owned(),
+            serde_json::to_value(value).expect("what was read as JSON can be written as such"),
+        );
         self
     }
 
@@ -78,8 +82,10 @@ fn text(value: &serde_json::Value) -> String {
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
             fields.sort_by_key(|&(name, _)| name);
-            let fields: Vec<_> =
-                fields.into_iter().map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), text(value))).collect();
+            let fields: Vec<_> = fields
+                .into_iter()
+                .map(|(name, value)| format!("{}:{}", Value::from(name.as_str()), text(value)))
+                .collect();
             format!("{{{}}}", fields.join(","))
         }
         plain => plain.to_string(),
@@ -556,6 +562,10 @@ impl Query {
         Some(Anything(serde_json::json!({ "a": [1, null, "x"], "b": { "c": true } })))
     }
 
+    async fn tell(&self, json: Anything, each: MaybeUndefined<Vec<Anything>>) -> Option<String> {
+        Some(Told::default().of("json", json).maybe("each", each).text())
+    }
+
     #[expect(clippy::too_many_arguments, reason = "one of each kind")]
     async fn echo(
         &self,
@@ -572,7 +582,8 @@ impl Query {
         #[graphql(default_with = "Some(vec![Colour::Red, Colour::Blue])")] colours: Option<Vec<Colour>>,
         #[graphql(default = "plain")] text: String,
     ) -> Option<String> {
-        let told = Told::default().maybe("wish", wish).maybe("wishes", wishes).maybe("texts", texts).maybe("grid", grid);
+        let told =
+            Told::default().maybe("wish", wish).maybe("wishes", wishes).maybe("texts", texts).maybe("grid", grid);
         let told = told.maybe("json", json).maybe("ratio", ratio).maybe("whole", whole).of("flag", flag);
         Some(told.maybe("at", at).maybe("id", id).of("colours", colours).of("text", text).text())
     }
