@@ -19,6 +19,7 @@ mod cli_server;
 mod cli_token;
 mod cli_workflow;
 mod clients;
+mod compare;
 mod contention;
 mod docs;
 mod duplicates;
