@@ -1266,7 +1266,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The lead.")] input: CreateLeadInput,
-    ) -> Result<CreateLeadPayload> {
+    ) -> Result<Option<CreateLeadPayload>> {
         let new = NewLead {
             title: input.title,
             description: input.description,
@@ -1281,7 +1281,7 @@ impl LeadMutation {
             idempotency_key: input.idempotency_key,
         };
         let created = Box::pin(service(ctx).create_lead(member(ctx)?, new)).await.reply(ctx)?;
-        Ok(CreateLeadPayload { lead: Lead::new(created.lead) })
+        Ok(Some(CreateLeadPayload { lead: Lead::new(created.lead) }))
     }
 
     /// Changes a lead's fields. The content is the source's to change; each side sets its own owner and references.
@@ -1290,7 +1290,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and how.")] input: UpdateLeadInput,
-    ) -> Result<UpdateLeadPayload> {
+    ) -> Result<Option<UpdateLeadPayload>> {
         let member = member(ctx)?;
         let (key, added) = match (&input.lead_id, input.external_reference) {
             (Some(id), added) => (LeadKey::Id(lead_id_of(ctx, id)?), added),
@@ -1313,7 +1313,7 @@ impl LeadMutation {
             expected_version: input.expected_version,
         };
         let lead = Box::pin(service(ctx).update_lead(member, &key, &change)).await.reply(ctx)?;
-        Ok(UpdateLeadPayload { lead: Lead::new(lead) })
+        Ok(Some(UpdateLeadPayload { lead: Lead::new(lead) }))
     }
 
     /// Shares an internal lead, or passes one on to another partner. Side: SOURCE.
@@ -1321,7 +1321,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and with whom.")] input: ShareLeadInput,
-    ) -> Result<ShareLeadPayload> {
+    ) -> Result<Option<ShareLeadPayload>> {
         let id = lead_id_of(ctx, &input.lead_id)?;
         let partnership = parse_id(ctx, &input.partnership_id, NodeType::Partnership, "input.partnershipId")?;
         let call = ActionCall {
@@ -1333,7 +1333,7 @@ impl LeadMutation {
             once: once("shareLead", input.idempotency_key),
         };
         let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
-        Ok(ShareLeadPayload { lead: Lead::new(lead) })
+        Ok(Some(ShareLeadPayload { lead: Lead::new(lead) }))
     }
 
     /// Takes a lead back that is still unanswered. Side: SOURCE.
@@ -1341,10 +1341,10 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: WithdrawLeadInput,
-    ) -> Result<WithdrawLeadPayload> {
+    ) -> Result<Option<WithdrawLeadPayload>> {
         let form = form([("reason", text(input.reason))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("withdraw"), form, input.expected_version).await?;
-        Ok(WithdrawLeadPayload { lead })
+        Ok(Some(WithdrawLeadPayload { lead }))
     }
 
     /// Accepts a lead: the acceptance date is recorded and the second counter starts. Side: RECEIVER.
@@ -1352,9 +1352,9 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: AcceptLeadInput,
-    ) -> Result<AcceptLeadPayload> {
+    ) -> Result<Option<AcceptLeadPayload>> {
         let lead = act(ctx, &input.lead_id, Asked::Action("accept"), form([]), input.expected_version).await?;
-        Ok(AcceptLeadPayload { lead })
+        Ok(Some(AcceptLeadPayload { lead }))
     }
 
     /// Declines a lead, with a reason: it is archived. Side: RECEIVER.
@@ -1362,10 +1362,10 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and why.")] input: DeclineLeadInput,
-    ) -> Result<DeclineLeadPayload> {
+    ) -> Result<Option<DeclineLeadPayload>> {
         let form = form([("reason", text(Some(input.reason)))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("decline"), form, input.expected_version).await?;
-        Ok(DeclineLeadPayload { lead })
+        Ok(Some(DeclineLeadPayload { lead }))
     }
 
     /// Converts an accepted lead to an opportunity, new or existing. Side: RECEIVER.
@@ -1373,7 +1373,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and to what.")] input: ConvertLeadInput,
-    ) -> Result<ConvertLeadPayload> {
+    ) -> Result<Option<ConvertLeadPayload>> {
         let form = form([
             ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
             ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
@@ -1387,7 +1387,7 @@ impl LeadMutation {
         };
         let opportunity =
             opportunity.ok_or_else(|| Error::internal("a conversion without an opportunity")).reply(ctx)?;
-        Ok(ConvertLeadPayload { opportunity: Opportunity::new(opportunity), lead })
+        Ok(Some(ConvertLeadPayload { opportunity: Opportunity::new(opportunity), lead }))
     }
 
     /// Closes an accepted lead that becomes no opportunity. Side: RECEIVER.
@@ -1395,10 +1395,10 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and why.")] input: CloseLeadInput,
-    ) -> Result<CloseLeadPayload> {
+    ) -> Result<Option<CloseLeadPayload>> {
         let form = form([("reason", text(input.reason))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("close"), form, input.expected_version).await?;
-        Ok(CloseLeadPayload { lead })
+        Ok(Some(CloseLeadPayload { lead }))
     }
 
     /// Moves a lead to a stage, as on a board: same rules as the action that leads there.
@@ -1406,7 +1406,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and where to.")] input: MoveLeadInput,
-    ) -> Result<MoveLeadPayload> {
+    ) -> Result<Option<MoveLeadPayload>> {
         let form = form([
             ("reason", text(input.reason)),
             ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
@@ -1415,7 +1415,7 @@ impl LeadMutation {
         let once = once("moveLead", input.idempotency_key);
         let asked = Asked::Stage(&input.stage);
         let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
-        Ok(MoveLeadPayload { lead })
+        Ok(Some(MoveLeadPayload { lead }))
     }
 
     /// Takes any action of the lead's workflow, with its form.
@@ -1423,7 +1423,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, which action, and its form.")] input: PerformLeadActionInput,
-    ) -> Result<PerformLeadActionPayload> {
+    ) -> Result<Option<PerformLeadActionPayload>> {
         let form = object(input.fields)?;
         let id = lead_id_of(ctx, &input.lead_id)?;
         let call = ActionCall {
@@ -1435,6 +1435,6 @@ impl LeadMutation {
             once: once("performLeadAction", input.idempotency_key),
         };
         let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
-        Ok(PerformLeadActionPayload { lead: Lead::new(lead) })
+        Ok(Some(PerformLeadActionPayload { lead: Lead::new(lead) }))
     }
 }
