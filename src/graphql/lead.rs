@@ -358,9 +358,9 @@ impl Lead {
     async fn comments(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Direct<Arc<CommentConnection>>> {
         let request = request(first, after, last, before);
@@ -383,9 +383,9 @@ impl Lead {
     async fn tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Direct<Arc<TaskConnection>>> {
         let request = request(first, after, last, before);
@@ -417,9 +417,9 @@ impl Lead {
     async fn activity(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<ActivityConnection> {
         let filter = ActivityFilter::of_lead(self.view.id);
@@ -438,9 +438,9 @@ impl Lead {
     async fn marketing_lists(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<LeadMarketingListConnection> {
         marketing_list::of_lead(ctx, self.view.id, request(first, after, last, before)).await
@@ -587,12 +587,13 @@ fn arguments(field: &async_graphql::SelectionField<'_>) -> Option<PageRequest> {
         let number = match &value {
             async_graphql::Value::Number(number) => number.as_i64(),
             async_graphql::Value::Null => None,
+            async_graphql::Value::String(text) if text.is_empty() => None,
             _ => return None,
         };
         match name.as_str() {
             "first" => request.first = number,
             "last" => request.last = number,
-            _ if number.is_none() && value == async_graphql::Value::Null => {}
+            _ if number.is_none() => {}
             _ => return None,
         }
     }

@@ -70,9 +70,9 @@ impl MarketingList {
     async fn leads(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<MarketingListLeadConnection> {
         let request = request(first, after, last, before);

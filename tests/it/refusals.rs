@@ -35,7 +35,7 @@ on_both_databases! {
         tell("UNAUTHENTICATED", &world.nobody().query("{ viewer { id } }", json!({})).await);
         tell("FORBIDDEN", &vendor.mutate("acceptLead", json!({ "leadId": pending }), "__typename").await);
         tell("NOT_FOUND", &world.as_("umbrella", "ADMIN").mutate("acceptLead", json!({ "leadId": pending }), "__typename").await);
-        tell("INVALID_INPUT", &vendor.query("{ leads(first: 0) { edges { cursor } } }", json!({})).await);
+        tell("INVALID_INPUT", &vendor.query("{ leads(first: -1) { edges { cursor } } }", json!({})).await);
         tell("REQUIRED", &partner.mutate("declineLead", json!({ "leadId": pending, "reason": " " }), "__typename").await);
         let refused = partner.mutate("closeLead", json!({ "leadId": pending }), "__typename").await;
         tell("INVALID_TRANSITION", &refused);
