@@ -32,17 +32,22 @@ pub struct Bounds {
     pub last: bool,
 }
 
+/// A cursor as it is meant: some clients send the empty text for the list's own end.
+pub fn given(cursor: Option<String>) -> Option<String> {
+    cursor.filter(|text| !text.is_empty())
+}
+
 impl PageRequest {
-    /// How many are asked for, and from which end.
+    /// How many are asked for, and from which end. With 0 the page is empty, and says only whether there is anything.
     ///
     /// # Errors
-    /// `INVALID_INPUT` for a number outside of 1 to 100, or for both `first` and `last`.
+    /// `INVALID_INPUT` for a number outside of 0 to 100, or for both `first` and `last`.
     pub fn bounds(&self) -> Result<Bounds> {
         let count = |number: i64, field: &str| {
             u64::try_from(number)
                 .ok()
-                .filter(|number| (1..=PAGE_MAX).contains(number))
-                .ok_or_else(|| Fault::invalid(field, format!("{field} must be from 1 to {PAGE_MAX}; it is {number}.")))
+                .filter(|number| *number <= PAGE_MAX)
+                .ok_or_else(|| Fault::invalid(field, format!("{field} must be from 0 to {PAGE_MAX}; it is {number}.")))
         };
         Ok(match (self.first, self.last) {
             (Some(_), Some(_)) => {
@@ -101,17 +106,41 @@ impl<T> Page<T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    fn ask(first: Option<i64>, last: Option<i64>) -> Option<Bounds> {
+        PageRequest { first, last, ..PageRequest::default() }.bounds().ok()
+    }
+
     #[test]
-    fn a_page_has_one_to_a_hundred_entries_from_one_end() {
-        let ask = |first, last| PageRequest { first, last, ..PageRequest::default() }.bounds().ok();
+    fn a_page_has_at_most_a_hundred_entries_from_one_end() {
         assert_eq!(ask(None, None), Some(Bounds { limit: 20, last: false }));
+        assert_eq!(ask(Some(0), None), Some(Bounds { limit: 0, last: false }));
+        assert_eq!(ask(None, Some(0)), Some(Bounds { limit: 0, last: true }));
         assert_eq!(ask(Some(1), None), Some(Bounds { limit: 1, last: false }));
         assert_eq!(ask(None, Some(100)), Some(Bounds { limit: 100, last: true }));
-        for (first, last) in [(Some(0), None), (Some(-1), None), (Some(101), None), (None, Some(0)), (Some(1), Some(1))]
+        for (first, last) in
+            [(Some(-1), None), (Some(101), None), (None, Some(-1)), (Some(1), Some(1)), (Some(0), Some(0))]
         {
             assert_eq!(ask(first, last), None, "{first:?} {last:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_number_gives_a_page_of_that_many_or_is_refused(number in prop_oneof![-3_i64..=103, any::<i64>()]) {
+            let limit = u64::try_from(number).ok().filter(|_| (0..=100).contains(&number));
+            prop_assert_eq!(ask(Some(number), None), limit.map(|limit| Bounds { limit, last: false }));
+            prop_assert_eq!(ask(None, Some(number)), limit.map(|limit| Bounds { limit, last: true }));
+        }
+    }
+
+    #[test]
+    fn the_empty_text_is_no_cursor() {
+        for (text, cursor) in [(None, None), (Some(""), None), (Some(" "), Some(" ")), (Some("x"), Some("x"))] {
+            assert_eq!(given(text.map(str::to_owned)).as_deref(), cursor);
         }
     }
 }

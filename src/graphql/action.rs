@@ -513,10 +513,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and to whom.")] input: AssignLeadInput,
-    ) -> Result<AssignLeadPayload> {
+    ) -> Result<Option<AssignLeadPayload>> {
         let form = form([("owner", id(Some(input.owner_id)))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("assign"), form, input.expected_version).await?;
-        Ok(AssignLeadPayload { lead })
+        Ok(Some(AssignLeadPayload { lead }))
     }
 
     /// Assigns an internal lead to another owner. Roles: ADMIN, SALES; MARKETEER and MANAGER as its owner.
@@ -524,10 +524,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and to whom.")] input: ReassignLeadInput,
-    ) -> Result<ReassignLeadPayload> {
+    ) -> Result<Option<ReassignLeadPayload>> {
         let form = form([("owner", id(Some(input.owner_id)))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("reassign"), form, input.expected_version).await?;
-        Ok(ReassignLeadPayload { lead })
+        Ok(Some(ReassignLeadPayload { lead }))
     }
 
     /// Qualifies an internal lead and creates its opportunity; what is known of the customer's decision has to be on the
@@ -536,7 +536,7 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and the opportunity.")] input: QualifyLeadInput,
-    ) -> Result<QualifyLeadPayload> {
+    ) -> Result<Option<QualifyLeadPayload>> {
         let form = form([
             ("name", filled(input.name)),
             ("responsible", filled(input.responsible_id)),
@@ -552,7 +552,7 @@ impl ActionMutation {
         let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
         let opportunity = opportunity_of(ctx, &lead).await?;
         let missing = || Error::internal("a qualification without an opportunity");
-        Ok(QualifyLeadPayload { opportunity: opportunity.ok_or_else(missing).reply(ctx)?, lead })
+        Ok(Some(QualifyLeadPayload { opportunity: opportunity.ok_or_else(missing).reply(ctx)?, lead }))
     }
 
     /// Gives an internal lead up, with a code and the reason. Its owner alone, with the role ADMIN, SALES, MARKETEER or
@@ -561,7 +561,7 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and why.")] input: DisqualifyLeadInput,
-    ) -> Result<DisqualifyLeadPayload> {
+    ) -> Result<Option<DisqualifyLeadPayload>> {
         let form = form([
             ("code", text(Some(input.code.as_str().to_owned()))),
             ("reason", text(Some(input.reason))),
@@ -577,7 +577,7 @@ impl ActionMutation {
         let once = once("disqualifyLead", input.idempotency_key);
         let asked = Asked::Action("disqualify");
         let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
-        Ok(DisqualifyLeadPayload { opportunity: opportunity_of(ctx, &lead).await?, lead })
+        Ok(Some(DisqualifyLeadPayload { opportunity: opportunity_of(ctx, &lead).await?, lead }))
     }
 
     /// Deactivates an internal lead: it is read-only, and left out of lists that don't ask for it. Its opportunity is not
@@ -586,10 +586,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: DeactivateLeadInput,
-    ) -> Result<DeactivateLeadPayload> {
+    ) -> Result<Option<DeactivateLeadPayload>> {
         let asked = Asked::Effect(Effect::Deactivate);
         let lead = act(ctx, &input.lead_id, asked, form([]), input.expected_version).await?;
-        Ok(DeactivateLeadPayload { lead })
+        Ok(Some(DeactivateLeadPayload { lead }))
     }
 
     /// Activates a deactivated lead again. Roles: ADMIN, SALES, MARKETEER, MANAGER.
@@ -597,10 +597,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: ActivateLeadInput,
-    ) -> Result<ActivateLeadPayload> {
+    ) -> Result<Option<ActivateLeadPayload>> {
         let asked = Asked::Effect(Effect::Activate);
         let lead = act(ctx, &input.lead_id, asked, form([]), input.expected_version).await?;
-        Ok(ActivateLeadPayload { lead })
+        Ok(Some(ActivateLeadPayload { lead }))
     }
 
     /// Tells the partner what is missing on a submitted lead. Side: the vendor.
@@ -608,10 +608,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and what is missing.")] input: RequestLeadInfoInput,
-    ) -> Result<RequestLeadInfoPayload> {
+    ) -> Result<Option<RequestLeadInfoPayload>> {
         let form = form([("note", text(Some(input.note)))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("request_info"), form, input.expected_version).await?;
-        Ok(RequestLeadInfoPayload { lead })
+        Ok(Some(RequestLeadInfoPayload { lead }))
     }
 
     /// Sends a submitted lead back to the vendor with what was missing. Side: the partner.
@@ -619,10 +619,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: ResubmitLeadInput,
-    ) -> Result<ResubmitLeadPayload> {
+    ) -> Result<Option<ResubmitLeadPayload>> {
         let form = form([("note", text(input.note))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("resubmit"), form, input.expected_version).await?;
-        Ok(ResubmitLeadPayload { lead })
+        Ok(Some(ResubmitLeadPayload { lead }))
     }
 
     /// Rejects a submitted lead, with the reason. Side: the vendor.
@@ -630,7 +630,7 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and why.")] input: RejectLeadInput,
-    ) -> Result<RejectLeadPayload> {
+    ) -> Result<Option<RejectLeadPayload>> {
         // An id that is blank would be an empty field of the form, and the lead be rejected without it.
         if let Some(id) = &input.duplicate_of_id {
             parse_id(ctx, id, NodeType::Lead, "input.duplicateOfId")?;
@@ -641,7 +641,7 @@ impl ActionMutation {
             ("duplicateOf", id(input.duplicate_of_id)),
         ]);
         let lead = act(ctx, &input.lead_id, Asked::Action("reject"), form, input.expected_version).await?;
-        Ok(RejectLeadPayload { lead })
+        Ok(Some(RejectLeadPayload { lead }))
     }
 
     /// Says that a submitted lead is won, so that the partner is to be paid. Side: the vendor.
@@ -649,10 +649,10 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: MarkLeadReadyForPayoutInput,
-    ) -> Result<MarkLeadReadyForPayoutPayload> {
+    ) -> Result<Option<MarkLeadReadyForPayoutPayload>> {
         let asked = Asked::Action("ready_for_payout");
         let lead = act(ctx, &input.lead_id, asked, form([]), input.expected_version).await?;
-        Ok(MarkLeadReadyForPayoutPayload { lead })
+        Ok(Some(MarkLeadReadyForPayoutPayload { lead }))
     }
 
     /// Says that the partner has been paid for a submitted lead, once for all or with more to come. Side: the vendor.
@@ -660,11 +660,11 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: MarkLeadPaidOutInput,
-    ) -> Result<MarkLeadPaidOutPayload> {
+    ) -> Result<Option<MarkLeadPaidOutPayload>> {
         let form = form([("nextCheckAt", moment(input.next_check_at))]);
         let to = if input.recurring { "recurring_payment" } else { "paid_out" };
         let lead = act(ctx, &input.lead_id, Asked::Stage(to), form, input.expected_version).await?;
-        Ok(MarkLeadPaidOutPayload { lead })
+        Ok(Some(MarkLeadPaidOutPayload { lead }))
     }
 
     /// Says that the invoices of a submitted lead with recurring payments have been checked. Side: the vendor.
@@ -672,11 +672,11 @@ impl ActionMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: RecordRecurringCheckInput,
-    ) -> Result<RecordRecurringCheckPayload> {
+    ) -> Result<Option<RecordRecurringCheckPayload>> {
         let form = form([("nextCheckAt", moment(input.next_check_at)), ("note", text(input.note))]);
         let once = once("recordRecurringCheck", input.idempotency_key);
         let asked = Asked::Action("recurring_check");
         let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
-        Ok(RecordRecurringCheckPayload { lead })
+        Ok(Some(RecordRecurringCheckPayload { lead }))
     }
 }

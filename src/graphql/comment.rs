@@ -189,7 +189,7 @@ impl CommentMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to say, and where.")] input: AddCommentInput,
-    ) -> Result<AddCommentPayload> {
+    ) -> Result<Option<AddCommentPayload>> {
         let lead = LeadId(parse_id(ctx, &input.lead_id, NodeType::Lead, "input.leadId")?);
         let new = NewComment {
             body: input.body,
@@ -198,7 +198,7 @@ impl CommentMutation {
             idempotency_key: input.idempotency_key,
         };
         let comment = service(ctx).add_comment(member(ctx)?, lead, &new).await.reply(ctx)?;
-        Ok(AddCommentPayload { comment: Comment::new(comment) })
+        Ok(Some(AddCommentPayload { comment: Comment::new(comment) }))
     }
 
     /// Changes the text of a comment. Its author alone may.
@@ -206,11 +206,11 @@ impl CommentMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which comment, and its new text.")] input: EditCommentInput,
-    ) -> Result<EditCommentPayload> {
+    ) -> Result<Option<EditCommentPayload>> {
         let id = CommentId(parse_id(ctx, &input.comment_id, NodeType::Comment, "input.commentId")?);
         let comment =
             service(ctx).edit_comment(member(ctx)?, id, &input.body, input.expected_version).await.reply(ctx)?;
-        Ok(EditCommentPayload { comment: Comment::new(comment) })
+        Ok(Some(EditCommentPayload { comment: Comment::new(comment) }))
     }
 
     /// Removes a comment: the activity keeps that it was there, not what it said. Its author alone may.
@@ -218,10 +218,10 @@ impl CommentMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which comment.")] input: RemoveCommentInput,
-    ) -> Result<RemoveCommentPayload> {
+    ) -> Result<Option<RemoveCommentPayload>> {
         let id = CommentId(parse_id(ctx, &input.comment_id, NodeType::Comment, "input.commentId")?);
         let lead = service(ctx).remove_comment(member(ctx)?, id, input.expected_version).await.reply(ctx)?;
         let lead = load(ctx, lead).await?.ok_or_else(|| Error::internal("a comment without its lead")).reply(ctx)?;
-        Ok(RemoveCommentPayload { lead: Lead::new(lead) })
+        Ok(Some(RemoveCommentPayload { lead: Lead::new(lead) }))
     }
 }

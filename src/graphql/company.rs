@@ -372,12 +372,12 @@ impl CompanyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Whom to invite, and as what.")] input: InvitePartnerInput,
-    ) -> Result<InvitePartnerPayload> {
+    ) -> Result<Option<InvitePartnerPayload>> {
         let vendor = input.role == PartnershipRole::Vendor;
         let found = service(ctx)
             .invite_partner(member(ctx)?, &input.company_slug, vendor, input.idempotency_key.as_deref())
             .await;
-        Ok(InvitePartnerPayload { partnership: Partnership(found.reply(ctx)?) })
+        Ok(Some(InvitePartnerPayload { partnership: Partnership(found.reply(ctx)?) }))
     }
 
     /// Accepts an invitation. Role: ADMIN of the company that was invited.
@@ -385,10 +385,10 @@ impl CompanyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which invitation.")] input: AcceptPartnershipInput,
-    ) -> Result<AcceptPartnershipPayload> {
+    ) -> Result<Option<AcceptPartnershipPayload>> {
         let id = partnership_id(ctx, &input.partnership_id)?;
         let found = service(ctx).accept_partnership(member(ctx)?, id, input.expected_version).await;
-        Ok(AcceptPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+        Ok(Some(AcceptPartnershipPayload { partnership: Partnership(found.reply(ctx)?) }))
     }
 
     /// Suspends a partnership: no new leads are shared. Role: ADMIN of either company.
@@ -396,10 +396,10 @@ impl CompanyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which partnership.")] input: SuspendPartnershipInput,
-    ) -> Result<SuspendPartnershipPayload> {
+    ) -> Result<Option<SuspendPartnershipPayload>> {
         let id = partnership_id(ctx, &input.partnership_id)?;
         let found = service(ctx).suspend_partnership(member(ctx)?, id, input.expected_version).await;
-        Ok(SuspendPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+        Ok(Some(SuspendPartnershipPayload { partnership: Partnership(found.reply(ctx)?) }))
     }
 
     /// Resumes a suspended partnership. Role: ADMIN of either company.
@@ -407,10 +407,10 @@ impl CompanyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which partnership.")] input: ResumePartnershipInput,
-    ) -> Result<ResumePartnershipPayload> {
+    ) -> Result<Option<ResumePartnershipPayload>> {
         let id = partnership_id(ctx, &input.partnership_id)?;
         let found = service(ctx).resume_partnership(member(ctx)?, id, input.expected_version).await;
-        Ok(ResumePartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+        Ok(Some(ResumePartnershipPayload { partnership: Partnership(found.reply(ctx)?) }))
     }
 
     /// Ends a partnership, or declines or takes back an invitation. What was shared stays with each receiver as it is
@@ -419,10 +419,10 @@ impl CompanyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which partnership.")] input: EndPartnershipInput,
-    ) -> Result<EndPartnershipPayload> {
+    ) -> Result<Option<EndPartnershipPayload>> {
         let id = partnership_id(ctx, &input.partnership_id)?;
         let found = service(ctx).end_partnership(member(ctx)?, id, input.expected_version).await;
-        Ok(EndPartnershipPayload { partnership: Partnership(found.reply(ctx)?) })
+        Ok(Some(EndPartnershipPayload { partnership: Partnership(found.reply(ctx)?) }))
     }
 
     /// Changes the settings of a partnership. Role: ADMIN of the vendor.
@@ -430,11 +430,11 @@ impl CompanyMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which partnership, and how.")] input: UpdatePartnershipSettingsInput,
-    ) -> Result<UpdatePartnershipSettingsPayload> {
+    ) -> Result<Option<UpdatePartnershipSettingsPayload>> {
         let id = partnership_id(ctx, &input.partnership_id)?;
         let mover = input.stage_moved_by.map(Into::into);
         let found = service(ctx).update_partnership_settings(member(ctx)?, id, mover, input.expected_version).await;
-        Ok(UpdatePartnershipSettingsPayload { partnership: Partnership(found.reply(ctx)?) })
+        Ok(Some(UpdatePartnershipSettingsPayload { partnership: Partnership(found.reply(ctx)?) }))
     }
 }
 

@@ -45,7 +45,7 @@ impl ErasureMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: EraseCustomerDataInput,
-    ) -> Result<EraseCustomerDataPayload> {
+    ) -> Result<Option<EraseCustomerDataPayload>> {
         let lead = LeadId(parse_id(ctx, &input.lead_id, NodeType::Lead, "input.leadId")?);
         let erasure = Erasure {
             lead,
@@ -54,6 +54,6 @@ impl ErasureMutation {
             idempotency_key: input.idempotency_key,
         };
         let lead = service(ctx).erase_customer_data(member(ctx)?, &erasure).await.reply(ctx)?;
-        Ok(EraseCustomerDataPayload { lead: Lead::new(lead) })
+        Ok(Some(EraseCustomerDataPayload { lead: Lead::new(lead) }))
     }
 }

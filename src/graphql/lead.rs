@@ -357,9 +357,9 @@ impl Lead {
     async fn comments(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Direct<Arc<CommentConnection>>> {
         let request = request(first, after, last, before);
@@ -381,9 +381,9 @@ impl Lead {
     async fn tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<Direct<Arc<TaskConnection>>> {
         let request = request(first, after, last, before);
@@ -414,9 +414,9 @@ impl Lead {
     async fn activity(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<ActivityConnection> {
         let filter = ActivityFilter::of_lead(self.view.id);
@@ -434,9 +434,9 @@ impl Lead {
     async fn marketing_lists(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<LeadMarketingListConnection> {
         marketing_list::of_lead(ctx, self.view.id, request(first, after, last, before)).await
@@ -583,12 +583,13 @@ fn arguments(field: &async_graphql::SelectionField<'_>) -> Option<PageRequest> {
         let number = match &value {
             async_graphql::Value::Number(number) => number.as_i64(),
             async_graphql::Value::Null => None,
+            async_graphql::Value::String(text) if text.is_empty() => None,
             _ => return None,
         };
         match name.as_str() {
             "first" => request.first = number,
             "last" => request.last = number,
-            _ if number.is_none() && value == async_graphql::Value::Null => {}
+            _ if number.is_none() => {}
             _ => return None,
         }
     }
@@ -1262,7 +1263,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The lead.")] input: CreateLeadInput,
-    ) -> Result<CreateLeadPayload> {
+    ) -> Result<Option<CreateLeadPayload>> {
         let new = NewLead {
             title: input.title,
             description: input.description,
@@ -1277,7 +1278,7 @@ impl LeadMutation {
             idempotency_key: input.idempotency_key,
         };
         let created = Box::pin(service(ctx).create_lead(member(ctx)?, new)).await.reply(ctx)?;
-        Ok(CreateLeadPayload { lead: Lead::new(created.lead) })
+        Ok(Some(CreateLeadPayload { lead: Lead::new(created.lead) }))
     }
 
     /// Changes a lead's fields. The content is the source's to change; each side sets its own owner and references.
@@ -1286,7 +1287,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and how.")] input: UpdateLeadInput,
-    ) -> Result<UpdateLeadPayload> {
+    ) -> Result<Option<UpdateLeadPayload>> {
         let member = member(ctx)?;
         let (key, added) = match (&input.lead_id, input.external_reference) {
             (Some(id), added) => (LeadKey::Id(lead_id_of(ctx, id)?), added),
@@ -1309,7 +1310,7 @@ impl LeadMutation {
             expected_version: input.expected_version,
         };
         let lead = Box::pin(service(ctx).update_lead(member, &key, &change)).await.reply(ctx)?;
-        Ok(UpdateLeadPayload { lead: Lead::new(lead) })
+        Ok(Some(UpdateLeadPayload { lead: Lead::new(lead) }))
     }
 
     /// Shares an internal lead, or passes one on to another partner. Side: SOURCE.
@@ -1317,7 +1318,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and with whom.")] input: ShareLeadInput,
-    ) -> Result<ShareLeadPayload> {
+    ) -> Result<Option<ShareLeadPayload>> {
         let id = lead_id_of(ctx, &input.lead_id)?;
         let partnership = parse_id(ctx, &input.partnership_id, NodeType::Partnership, "input.partnershipId")?;
         let call = ActionCall {
@@ -1329,7 +1330,7 @@ impl LeadMutation {
             once: once("shareLead", input.idempotency_key),
         };
         let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
-        Ok(ShareLeadPayload { lead: Lead::new(lead) })
+        Ok(Some(ShareLeadPayload { lead: Lead::new(lead) }))
     }
 
     /// Takes a lead back that is still unanswered. Side: SOURCE.
@@ -1337,10 +1338,10 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: WithdrawLeadInput,
-    ) -> Result<WithdrawLeadPayload> {
+    ) -> Result<Option<WithdrawLeadPayload>> {
         let form = form([("reason", text(input.reason))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("withdraw"), form, input.expected_version).await?;
-        Ok(WithdrawLeadPayload { lead })
+        Ok(Some(WithdrawLeadPayload { lead }))
     }
 
     /// Accepts a lead: the acceptance date is recorded and the second counter starts. Side: RECEIVER.
@@ -1348,9 +1349,9 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead.")] input: AcceptLeadInput,
-    ) -> Result<AcceptLeadPayload> {
+    ) -> Result<Option<AcceptLeadPayload>> {
         let lead = act(ctx, &input.lead_id, Asked::Action("accept"), form([]), input.expected_version).await?;
-        Ok(AcceptLeadPayload { lead })
+        Ok(Some(AcceptLeadPayload { lead }))
     }
 
     /// Declines a lead, with a reason: it is archived. Side: RECEIVER.
@@ -1358,10 +1359,10 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and why.")] input: DeclineLeadInput,
-    ) -> Result<DeclineLeadPayload> {
+    ) -> Result<Option<DeclineLeadPayload>> {
         let form = form([("reason", text(Some(input.reason)))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("decline"), form, input.expected_version).await?;
-        Ok(DeclineLeadPayload { lead })
+        Ok(Some(DeclineLeadPayload { lead }))
     }
 
     /// Converts an accepted lead to an opportunity, new or existing. Side: RECEIVER.
@@ -1369,7 +1370,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and to what.")] input: ConvertLeadInput,
-    ) -> Result<ConvertLeadPayload> {
+    ) -> Result<Option<ConvertLeadPayload>> {
         let form = form([
             ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
             ("opportunity", input.opportunity.map(OpportunityInput::into_form)),
@@ -1383,7 +1384,7 @@ impl LeadMutation {
         };
         let opportunity =
             opportunity.ok_or_else(|| Error::internal("a conversion without an opportunity")).reply(ctx)?;
-        Ok(ConvertLeadPayload { opportunity: Opportunity::new(opportunity), lead })
+        Ok(Some(ConvertLeadPayload { opportunity: Opportunity::new(opportunity), lead }))
     }
 
     /// Closes an accepted lead that becomes no opportunity. Side: RECEIVER.
@@ -1391,10 +1392,10 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and why.")] input: CloseLeadInput,
-    ) -> Result<CloseLeadPayload> {
+    ) -> Result<Option<CloseLeadPayload>> {
         let form = form([("reason", text(input.reason))]);
         let lead = act(ctx, &input.lead_id, Asked::Action("close"), form, input.expected_version).await?;
-        Ok(CloseLeadPayload { lead })
+        Ok(Some(CloseLeadPayload { lead }))
     }
 
     /// Moves a lead to a stage, as on a board: same rules as the action that leads there.
@@ -1402,7 +1403,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and where to.")] input: MoveLeadInput,
-    ) -> Result<MoveLeadPayload> {
+    ) -> Result<Option<MoveLeadPayload>> {
         let form = form([
             ("reason", text(input.reason)),
             ("opportunityId", text(input.opportunity_id.map(|id| id.0))),
@@ -1411,7 +1412,7 @@ impl LeadMutation {
         let once = once("moveLead", input.idempotency_key);
         let asked = Asked::Stage(&input.stage);
         let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
-        Ok(MoveLeadPayload { lead })
+        Ok(Some(MoveLeadPayload { lead }))
     }
 
     /// Takes any action of the lead's workflow, with its form.
@@ -1419,7 +1420,7 @@ impl LeadMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, which action, and its form.")] input: PerformLeadActionInput,
-    ) -> Result<PerformLeadActionPayload> {
+    ) -> Result<Option<PerformLeadActionPayload>> {
         let form = object(input.fields)?;
         let id = lead_id_of(ctx, &input.lead_id)?;
         let call = ActionCall {
@@ -1431,6 +1432,6 @@ impl LeadMutation {
             once: once("performLeadAction", input.idempotency_key),
         };
         let lead = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await.reply(ctx)?;
-        Ok(PerformLeadActionPayload { lead: Lead::new(lead) })
+        Ok(Some(PerformLeadActionPayload { lead: Lead::new(lead) }))
     }
 }

@@ -69,9 +69,9 @@ impl MarketingList {
     async fn leads(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<MarketingListLeadConnection> {
         let request = request(first, after, last, before);
@@ -335,10 +335,10 @@ impl MarketingListMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "What to call it.")] input: CreateMarketingListInput,
-    ) -> Result<CreateMarketingListPayload> {
+    ) -> Result<Option<CreateMarketingListPayload>> {
         let new = NewMarketingList { name: input.name, idempotency_key: input.idempotency_key };
         let list = service(ctx).create_marketing_list(member(ctx)?, &new).await.reply(ctx)?;
-        Ok(CreateMarketingListPayload { list: MarketingList::new(list) })
+        Ok(Some(CreateMarketingListPayload { list: MarketingList::new(list) }))
     }
 
     /// Renames a marketing list. Roles: SALES, MANAGER.
@@ -346,10 +346,10 @@ impl MarketingListMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which list, and its new name.")] input: RenameMarketingListInput,
-    ) -> Result<RenameMarketingListPayload> {
+    ) -> Result<Option<RenameMarketingListPayload>> {
         let call = MarketingListCall::Rename(input.name);
         let list = change(ctx, &input.list_id, call, input.expected_version).await?;
-        Ok(RenameMarketingListPayload { list })
+        Ok(Some(RenameMarketingListPayload { list }))
     }
 
     /// Takes a marketing list to the archive, with the leads on it; one that is there stays so. Roles: SALES, MANAGER.
@@ -357,9 +357,9 @@ impl MarketingListMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which list.")] input: ArchiveMarketingListInput,
-    ) -> Result<ArchiveMarketingListPayload> {
+    ) -> Result<Option<ArchiveMarketingListPayload>> {
         let list = change(ctx, &input.list_id, MarketingListCall::Archive, input.expected_version).await?;
-        Ok(ArchiveMarketingListPayload { list })
+        Ok(Some(ArchiveMarketingListPayload { list }))
     }
 
     /// Brings a marketing list back from the archive, with the leads on it; one that is not there stays so. Roles:
@@ -368,9 +368,9 @@ impl MarketingListMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which list.")] input: RestoreMarketingListInput,
-    ) -> Result<RestoreMarketingListPayload> {
+    ) -> Result<Option<RestoreMarketingListPayload>> {
         let list = change(ctx, &input.list_id, MarketingListCall::Restore, input.expected_version).await?;
-        Ok(RestoreMarketingListPayload { list })
+        Ok(Some(RestoreMarketingListPayload { list }))
     }
 
     /// Puts a lead on a marketing list, in any stage and on either side; one that is on it stays as it is. Roles:
@@ -379,10 +379,10 @@ impl MarketingListMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and which list.")] input: AddToMarketingListInput,
-    ) -> Result<AddToMarketingListPayload> {
+    ) -> Result<Option<AddToMarketingListPayload>> {
         let (service, member) = (service(ctx), member(ctx)?);
         let (list, lead) = service.add_to_marketing_list(member, &input.list_id, &input.lead_id).await.reply(ctx)?;
-        Ok(AddToMarketingListPayload { list: MarketingList::new(list), lead: lead_of(ctx, lead).await? })
+        Ok(Some(AddToMarketingListPayload { list: MarketingList::new(list), lead: lead_of(ctx, lead).await? }))
     }
 
     /// Takes a lead off a marketing list; one that is not on it stays so. Roles: SALES, MANAGER.
@@ -390,10 +390,10 @@ impl MarketingListMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which lead, and which list.")] input: RemoveFromMarketingListInput,
-    ) -> Result<RemoveFromMarketingListPayload> {
+    ) -> Result<Option<RemoveFromMarketingListPayload>> {
         let (service, member) = (service(ctx), member(ctx)?);
         let (list, lead) =
             service.remove_from_marketing_list(member, &input.list_id, &input.lead_id).await.reply(ctx)?;
-        Ok(RemoveFromMarketingListPayload { list: MarketingList::new(list), lead: lead_of(ctx, lead).await? })
+        Ok(Some(RemoveFromMarketingListPayload { list: MarketingList::new(list), lead: lead_of(ctx, lead).await? }))
     }
 }

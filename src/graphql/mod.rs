@@ -58,7 +58,8 @@ pub mod workflow;
 
 pub use self::{query::Query, subscription::Subscription};
 
-/// Changes. Each takes one `input` and gives one payload; what can't be done changes nothing.
+/// Changes. Each takes one `input` and gives one payload, which is null where the call failed: an entry of `errors` says
+/// why, nothing was changed, and the other mutations of the request stand. They run one after the other.
 #[derive(MergedObject, Default, Debug)]
 pub struct Mutation(
     company::CompanyMutation,

@@ -333,7 +333,7 @@ impl OpportunityMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The opportunity.")] input: CreateOpportunityInput,
-    ) -> Result<CreateOpportunityPayload> {
+    ) -> Result<Option<CreateOpportunityPayload>> {
         let new = crate::service::opportunity::OpportunityInput {
             name: Some(input.name),
             value: input.value.map(Into::into),
@@ -346,7 +346,7 @@ impl OpportunityMutation {
             idempotency_key: input.idempotency_key,
         };
         let found = service(ctx).create_opportunity(member(ctx)?, &new).await.reply(ctx)?;
-        Ok(CreateOpportunityPayload { opportunity: Opportunity(found) })
+        Ok(Some(CreateOpportunityPayload { opportunity: Opportunity(found) }))
     }
 
     /// Changes an opportunity's fields. Roles: ADMIN, SALES, MARKETEER, MANAGER of the company that works it.
@@ -354,7 +354,7 @@ impl OpportunityMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which opportunity, and how.")] input: UpdateOpportunityInput,
-    ) -> Result<UpdateOpportunityPayload> {
+    ) -> Result<Option<UpdateOpportunityPayload>> {
         let id = opportunity_id(ctx, &input.opportunity_id)?;
         let change = OpportunityChange {
             name: patch(input.name),
@@ -368,7 +368,7 @@ impl OpportunityMutation {
             expected_version: input.expected_version,
         };
         let found = service(ctx).update_opportunity(member(ctx)?, id, &change).await.reply(ctx)?;
-        Ok(UpdateOpportunityPayload { opportunity: Opportunity(found) })
+        Ok(Some(UpdateOpportunityPayload { opportunity: Opportunity(found) }))
     }
 
     /// Moves an opportunity to a stage. Side: RECEIVER, the company that works it.
@@ -376,7 +376,7 @@ impl OpportunityMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which opportunity, and where to.")] input: MoveOpportunityInput,
-    ) -> Result<MoveOpportunityPayload> {
+    ) -> Result<Option<MoveOpportunityPayload>> {
         let id = opportunity_id(ctx, &input.opportunity_id)?;
         let wish = OpportunityMove {
             stage: input.stage,
@@ -386,7 +386,7 @@ impl OpportunityMutation {
             expected_version: input.expected_version,
         };
         let found = service(ctx).move_opportunity(member(ctx)?, id, &wish).await.reply(ctx)?;
-        Ok(MoveOpportunityPayload { opportunity: Opportunity(found) })
+        Ok(Some(MoveOpportunityPayload { opportunity: Opportunity(found) }))
     }
 
     /// Takes any action of the opportunity's workflow, with its form. Side: RECEIVER, the company that works it.
@@ -394,11 +394,11 @@ impl OpportunityMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which opportunity, which action, and its form.")] input: PerformOpportunityActionInput,
-    ) -> Result<PerformOpportunityActionPayload> {
+    ) -> Result<Option<PerformOpportunityActionPayload>> {
         let id = opportunity_id(ctx, &input.opportunity_id)?;
         let form = object(input.fields)?;
         let done = service(ctx).perform_opportunity(member(ctx)?, id, &input.action, &form, input.expected_version);
-        Ok(PerformOpportunityActionPayload { opportunity: Opportunity(done.await.reply(ctx)?) })
+        Ok(Some(PerformOpportunityActionPayload { opportunity: Opportunity(done.await.reply(ctx)?) }))
     }
 }
 

@@ -8,7 +8,7 @@ use async_graphql::{
 };
 
 use crate::{
-    domain::page::{self, Page, PageRequest},
+    domain::page::{self, Page, PageRequest, given},
     service::Service,
 };
 
@@ -63,7 +63,8 @@ pub(super) fn request(
     last: Option<i32>,
     before: Option<String>,
 ) -> PageRequest {
-    PageRequest { first: first.map(Into::into), after, last: last.map(Into::into), before }
+    let (first, last) = (first.map(Into::into), last.map(Into::into));
+    PageRequest { first, after: given(after), last, before: given(before) }
 }
 
 /// A connection type and its edge type; `extra` fields stand on the connection.

@@ -96,9 +96,9 @@ impl Query {
     async fn leads(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
         #[graphql(desc = "Which ones.")] filter: Option<LeadFilter>,
         #[graphql(desc = "In which order; the newest first where absent.")] order_by: Option<LeadOrder>,
@@ -130,7 +130,7 @@ impl Query {
         track: Track,
         #[graphql(desc = "Which leads.")] filter: Option<LeadFilter>,
         #[graphql(desc = "In which order within a column; the newest first where absent.")] order_by: Option<LeadOrder>,
-        #[graphql(desc = "The first so many of each column, 1 to 100; 20 where absent.")] first: Option<i32>,
+        #[graphql(desc = "The first so many of each column, 0 to 100; 20 where absent.")] first: Option<i32>,
     ) -> Result<LeadBoard> {
         let filter = lead_filter(ctx, filter.unwrap_or_default(), true).await?;
         board::board(ctx, board::Asked { template_key, template_id, track, order_by, first }, filter).await
@@ -151,9 +151,9 @@ impl Query {
     async fn opportunities(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
         #[graphql(desc = "Which ones.")] filter: Option<OpportunityFilter>,
     ) -> Result<OpportunityConnection> {
@@ -175,9 +175,9 @@ impl Query {
     async fn partnerships(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<PartnershipConnection> {
         let request = request(first, after, last, before);
@@ -189,9 +189,9 @@ impl Query {
     async fn members(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
     ) -> Result<MemberConnection> {
         let request = request(first, after, last, before);
@@ -203,9 +203,9 @@ impl Query {
     async fn tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
         #[graphql(desc = "Which ones.")] filter: Option<TaskFilter>,
     ) -> Result<TaskConnection> {
@@ -227,9 +227,9 @@ impl Query {
     async fn activity(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor, which happened before it.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor, which happened after it.")] before: Option<String>,
         #[graphql(desc = "Which ones.")] filter: Option<ActivityFilter>,
     ) -> Result<ActivityConnection> {
@@ -244,9 +244,9 @@ impl Query {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The lead; the company's own events where absent.")] lead_id: Option<ID>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor; that of an activity is one too.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor; that of an activity is one too.")] before: Option<String>,
     ) -> Result<AuditRecordConnection> {
         audit::page(ctx, lead_id, request(first, after, last, before)).await
@@ -268,9 +268,9 @@ impl Query {
     async fn marketing_lists(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The first so many, 1 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
+        #[graphql(desc = "The first so many, 0 to 100; 20 where neither first nor last is given.")] first: Option<i32>,
         #[graphql(desc = "Only those after this cursor.")] after: Option<String>,
-        #[graphql(desc = "The last so many, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "The last so many, 0 to 100.")] last: Option<i32>,
         #[graphql(desc = "Only those before this cursor.")] before: Option<String>,
         #[graphql(desc = "Which ones.")] filter: Option<MarketingListFilter>,
     ) -> Result<MarketingListConnection> {

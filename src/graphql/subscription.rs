@@ -18,6 +18,7 @@ use crate::{
         event::{Event, Happening},
         global_id::NodeType,
         id::{CommentId, LeadId, TaskId},
+        page::given,
     },
     error::{ErrorCode, Fault},
     feed::{Course, Feed, Start},
@@ -48,7 +49,7 @@ async fn follow<'c>(
     let member = member(ctx)?;
     let feed = ctx.data_unchecked::<Arc<Feed>>();
     let course = ctx.data_opt::<Arc<Course>>().cloned().unwrap_or_default();
-    let after = match after {
+    let after = match given(after) {
         Some(cursor) if course.start() == Start::AsAsked => {
             Some(feed.position_after(member, lead, &cursor).await.reply(ctx)?)
         }

@@ -304,7 +304,7 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The task, and the lead.")] input: CreateTaskInput,
-    ) -> Result<CreateTaskPayload> {
+    ) -> Result<Option<CreateTaskPayload>> {
         let lead = LeadId(parse_id(ctx, &input.lead_id, NodeType::Lead, "input.leadId")?);
         let new = NewTask {
             title: input.title,
@@ -316,7 +316,7 @@ impl TaskMutation {
             idempotency_key: input.idempotency_key,
         };
         let task = service(ctx).create_task(member(ctx)?, lead, &new).await.reply(ctx)?;
-        Ok(CreateTaskPayload { task: Task(task) })
+        Ok(Some(CreateTaskPayload { task: Task(task) }))
     }
 
     /// Changes a task's text or due date. The company that set it may.
@@ -324,13 +324,13 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which task, and how.")] input: UpdateTaskInput,
-    ) -> Result<UpdateTaskPayload> {
+    ) -> Result<Option<UpdateTaskPayload>> {
         let call = TaskCall::Edit(TaskEdit {
             title: patch(input.title),
             description: patch(input.description),
             due_at: patch(input.due_at).map(|at| at.0),
         });
-        Ok(UpdateTaskPayload { task: change(ctx, &input.task_id, call, input.expected_version).await? })
+        Ok(Some(UpdateTaskPayload { task: change(ctx, &input.task_id, call, input.expected_version).await? }))
     }
 
     /// Gives a task to a member or side. Across the sides the company that set it may, within a side that side.
@@ -338,12 +338,12 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which task, and to whom.")] input: AssignTaskInput,
-    ) -> Result<AssignTaskPayload> {
+    ) -> Result<Option<AssignTaskPayload>> {
         let call = TaskCall::Assign {
             assignee_id: input.assignee_id.map(|id| id.0),
             assign_to: input.assign_to.map(Into::into),
         };
-        Ok(AssignTaskPayload { task: change(ctx, &input.task_id, call, input.expected_version).await? })
+        Ok(Some(AssignTaskPayload { task: change(ctx, &input.task_id, call, input.expected_version).await? }))
     }
 
     /// Marks a task done. Either side of the lead may; a task that is done stays as it is.
@@ -351,9 +351,9 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which task.")] input: CompleteTaskInput,
-    ) -> Result<CompleteTaskPayload> {
+    ) -> Result<Option<CompleteTaskPayload>> {
         let task = change(ctx, &input.task_id, TaskCall::Complete, input.expected_version).await?;
-        Ok(CompleteTaskPayload { task })
+        Ok(Some(CompleteTaskPayload { task }))
     }
 
     /// Opens a task again. Either side of the lead may where it was done, its setter where it was cancelled.
@@ -361,9 +361,9 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which task.")] input: ReopenTaskInput,
-    ) -> Result<ReopenTaskPayload> {
+    ) -> Result<Option<ReopenTaskPayload>> {
         let task = change(ctx, &input.task_id, TaskCall::Reopen, input.expected_version).await?;
-        Ok(ReopenTaskPayload { task })
+        Ok(Some(ReopenTaskPayload { task }))
     }
 
     /// Cancels a task. The company that set it may.
@@ -371,8 +371,8 @@ impl TaskMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which task.")] input: CancelTaskInput,
-    ) -> Result<CancelTaskPayload> {
+    ) -> Result<Option<CancelTaskPayload>> {
         let task = change(ctx, &input.task_id, TaskCall::Cancel, input.expected_version).await?;
-        Ok(CancelTaskPayload { task })
+        Ok(Some(CancelTaskPayload { task }))
     }
 }

@@ -227,7 +227,7 @@ impl TemplateMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The template.")] input: CreateLeadTemplateInput,
-    ) -> Result<CreateLeadTemplatePayload> {
+    ) -> Result<Option<CreateLeadTemplatePayload>> {
         let new = NewTemplate {
             key: input.key,
             content: TemplateChange {
@@ -244,7 +244,7 @@ impl TemplateMutation {
             idempotency_key: input.idempotency_key,
         };
         let found = service(ctx).create_template(member(ctx)?, &new).await;
-        Ok(CreateLeadTemplatePayload { template: LeadTemplate(found.reply(ctx)?) })
+        Ok(Some(CreateLeadTemplatePayload { template: LeadTemplate(found.reply(ctx)?) }))
     }
 
     /// Changes a template. Role: ADMIN.
@@ -252,7 +252,7 @@ impl TemplateMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which template, and how.")] input: UpdateLeadTemplateInput,
-    ) -> Result<UpdateLeadTemplatePayload> {
+    ) -> Result<Option<UpdateLeadTemplatePayload>> {
         let id = parse_id(ctx, &input.template_id, NodeType::LeadTemplate, "input.templateId")?;
         let change = TemplateChange {
             name: patch(input.name),
@@ -266,6 +266,6 @@ impl TemplateMutation {
             expected_version: input.expected_version,
         };
         let found = service(ctx).update_template(member(ctx)?, id.into(), &change).await;
-        Ok(UpdateLeadTemplatePayload { template: LeadTemplate(found.reply(ctx)?) })
+        Ok(Some(UpdateLeadTemplatePayload { template: LeadTemplate(found.reply(ctx)?) }))
     }
 }

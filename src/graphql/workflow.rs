@@ -317,11 +317,11 @@ impl WorkflowMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The definition.")] input: DraftWorkflowInput,
-    ) -> Result<DraftWorkflowPayload> {
+    ) -> Result<Option<DraftWorkflowPayload>> {
         let done = service(ctx)
             .draft_workflow(member(ctx)?, &input.definition.0, input.expected_version, input.idempotency_key.as_deref())
             .await;
-        Ok(DraftWorkflowPayload { workflow: Workflow(done.reply(ctx)?) })
+        Ok(Some(DraftWorkflowPayload { workflow: Workflow(done.reply(ctx)?) }))
     }
 
     /// Publishes a draft: templates can bind it from then on, and it doesn't change any more. Role: ADMIN.
@@ -329,10 +329,10 @@ impl WorkflowMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which draft.")] input: PublishWorkflowInput,
-    ) -> Result<PublishWorkflowPayload> {
+    ) -> Result<Option<PublishWorkflowPayload>> {
         let id = workflow_id(ctx, &input.workflow_id, "input.workflowId")?;
         let done = service(ctx).publish_workflow(member(ctx)?, id, input.expected_version).await;
-        Ok(PublishWorkflowPayload { workflow: Workflow(done.reply(ctx)?) })
+        Ok(Some(PublishWorkflowPayload { workflow: Workflow(done.reply(ctx)?) }))
     }
 
     /// Retires a version that nothing is on. Role: ADMIN.
@@ -340,10 +340,10 @@ impl WorkflowMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which version.")] input: RetireWorkflowInput,
-    ) -> Result<RetireWorkflowPayload> {
+    ) -> Result<Option<RetireWorkflowPayload>> {
         let id = workflow_id(ctx, &input.workflow_id, "input.workflowId")?;
         let done = service(ctx).retire_workflow(member(ctx)?, id, input.expected_version).await;
-        Ok(RetireWorkflowPayload { workflow: Workflow(done.reply(ctx)?) })
+        Ok(Some(RetireWorkflowPayload { workflow: Workflow(done.reply(ctx)?) }))
     }
 
     /// Discards a draft. Role: ADMIN.
@@ -351,10 +351,10 @@ impl WorkflowMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which draft.")] input: DiscardWorkflowDraftInput,
-    ) -> Result<DiscardWorkflowDraftPayload> {
+    ) -> Result<Option<DiscardWorkflowDraftPayload>> {
         let id = workflow_id(ctx, &input.workflow_id, "input.workflowId")?;
         let done = service(ctx).discard_workflow_draft(member(ctx)?, id, input.expected_version).await.reply(ctx)?;
-        Ok(DiscardWorkflowDraftPayload { workflow_id: super::id(NodeType::Workflow, done.id.0) })
+        Ok(Some(DiscardWorkflowDraftPayload { workflow_id: super::id(NodeType::Workflow, done.id.0) }))
     }
 
     /// Moves leads of the viewer's company to another version of their workflow; one that doesn't fit stays where it is.
@@ -363,7 +363,7 @@ impl WorkflowMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Which leads, and how.")] input: MoveLeadsToWorkflowInput,
-    ) -> Result<MoveLeadsToWorkflowPayload> {
+    ) -> Result<Option<MoveLeadsToWorkflowPayload>> {
         let lead = |id: &ID, field: &str| parse_id(ctx, id, NodeType::Lead, field).map(LeadId);
         let leads = input.lead_ids.map(|ids| {
             let read = |(place, id): (usize, &ID)| lead(id, &format!("input.leadIds.{place}"));
@@ -390,10 +390,10 @@ impl WorkflowMutation {
             let lead = load(ctx, id).await?.map(Lead::new);
             misfits.push(WorkflowMisfit { lead_id: super::id(NodeType::Lead, id.0), lead, problem });
         }
-        Ok(MoveLeadsToWorkflowPayload {
+        Ok(Some(MoveLeadsToWorkflowPayload {
             moved_count: i32::try_from(done.moved.len()).unwrap_or(i32::MAX),
             misfits,
             end_cursor: done.last.map(|id| global_id::encode(NodeType::Lead, id.0)),
-        })
+        }))
     }
 }

@@ -70,3 +70,25 @@ impl<K: Clone + Into<Value>> Window<K> {
         select.order_by(Expr::col(key), order.clone()).order_by(Expr::col(id), order).limit(self.limit + 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::Slice;
+
+    proptest! {
+        #[test]
+        fn a_slice_has_what_was_asked_for_and_says_whether_there_is_more(length in 0_usize..8, limit in 0_usize..8) {
+            let list: Vec<usize> = (0..length).collect();
+            let wanted = limit.min(length);
+            let more = length > limit;
+            let forwards = list.iter().copied().take(limit + 1).collect();
+            let items = list[..wanted].to_vec();
+            prop_assert_eq!(Slice::cut(forwards, limit as u64, false), Slice { items, more });
+            let backwards = list.iter().copied().rev().take(limit + 1).collect();
+            let items = list[length - wanted..].to_vec();
+            prop_assert_eq!(Slice::cut(backwards, limit as u64, true), Slice { items, more });
+        }
+    }
+}

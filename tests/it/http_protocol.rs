@@ -137,6 +137,13 @@ fn cases() -> Vec<Case> {
     vec![
         Case::post("data without errors", ask("{ __typename }"), (200, 200), There, None),
         Case::post("data and errors", ask("{ __typename node(id: \"none\") { id } }"), (200, 294), There, invalid),
+        Case::post(
+            "a mutation that fails",
+            ask("mutation { acceptLead(input: { leadId: \"none\" }) { lead { id } } }"),
+            (200, 294),
+            There,
+            invalid,
+        ),
         Case {
             token: '-',
             ..Case::post(

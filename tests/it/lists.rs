@@ -114,6 +114,23 @@ impl<'a> List<'a> {
     }
 }
 
+/// Every field of the schema that takes the arguments of a page, as its type and its name.
+async fn connections() -> Vec<[String; 2]> {
+    const ALL: &str = "{ __schema { types { name fields { name args { name } } } } }";
+    let answer = cosell::graphql::introspection_schema().execute(ALL).await;
+    let schema = answer.data.into_json().expect("JSON");
+    let name = |thing: &Value| thing["name"].as_str().expect("a name").to_owned();
+    let mut found = Vec::new();
+    for ty in schema["__schema"]["types"].as_array().expect("types") {
+        for field in ty["fields"].as_array().into_iter().flatten() {
+            if field["args"].as_array().expect("arguments").iter().any(|argument| argument["name"] == "before") {
+                found.push([name(ty), name(field)]);
+            }
+        }
+    }
+    found
+}
+
 /// The titles of the leads that a filter finds, sorted.
 async fn found(person: &Person, filter: Value) -> Vec<String> {
     let document = "query($filter: LeadFilter) { leads(first: 100, filter: $filter) { edges { node { title } } } }";
@@ -341,6 +358,98 @@ on_both_databases! {
             let arguments = format!("filter: {{ {filter} }}");
             assert_eq!(List::of(&vendor, "{ tasks", "/tasks", &arguments).whole().await.len(), expected, "{filter}");
         }
+    }
+
+    async fn a_page_of_none_says_what_there_is_and_the_empty_text_is_no_cursor(world: World) {
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        let partnership = world.partnership("acme", "globex").await;
+        world.partnership("acme", "initech").await;
+        let lead = world.shared_lead("acme", &partnership, "Lead").await;
+        let list = made(&vendor, "createMarketingList", json!({ "name": "List" }), "list").await;
+        for i in 0..3 {
+            made(&partner, "addComment", json!({ "leadId": lead, "body": "A comment" }), "comment").await;
+            made(&partner, "createTask", json!({ "leadId": lead, "title": "A task" }), "task").await;
+            made(&vendor, "createOpportunity", json!({ "name": "A deal" }), "opportunity").await;
+            let other = world.shared_lead("acme", &partnership, "Another").await;
+            made(&vendor, "addToMarketingList", json!({ "listId": list, "leadId": other }), "list").await;
+            let another = made(&vendor, "createMarketingList", json!({ "name": format!("List {i}") }), "list").await;
+            made(&vendor, "addToMarketingList", json!({ "listId": another, "leadId": lead }), "list").await;
+        }
+        let connections = connections().await;
+        assert!(connections.len() >= 13, "{connections:?}");
+        for [of, field] in &connections {
+            let (open, at) = match of.as_str() {
+                "Query" => (String::new(), format!("/{field}")),
+                "Lead" => (format!("lead(id: \"{lead}\") {{"), format!("/lead/{field}")),
+                "MarketingList" => (format!("marketingList(id: \"{list}\") {{"), format!("/marketingList/{field}")),
+                _ => panic!("say here where a {of} is whose {field} has pages"),
+            };
+            let close = "}".repeat(1 + usize::from(!open.is_empty()));
+            let counted = of == "Lead" && ["comments", "tasks"].contains(&field.as_str());
+            let count = if counted { "totalCount" } else { "" };
+            let info = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }";
+            let page = async |arguments: &str| {
+                let document = format!("{{ {open} {field}({arguments}) {{ {count} edges {{ cursor }} {info} }} {close}");
+                vendor.query(&document, json!({})).await
+            };
+            let whole = page("first: 100").await.ok().at(&at).clone();
+            let all = whole["edges"].as_array().expect("edges");
+            assert!(all.len() >= 2, "{of}.{field} has too little to show anything");
+            let cursor = |edge: Option<&Value>| edge.expect("an entry")["cursor"].as_str().expect("a cursor").to_owned();
+            let (start, end) = (cursor(all.first()), cursor(all.last()));
+            for (arguments, next, previous) in [
+                ("first: 0".to_owned(), true, false),
+                ("last: 0".to_owned(), false, true),
+                (format!("first: 0, after: \"{start}\""), true, true),
+                (format!("first: 0, after: \"{end}\""), false, true),
+                (format!("last: 0, before: \"{start}\""), true, false),
+                (format!("last: 0, before: \"{end}\""), true, true),
+                (format!("first: 0, after: \"{start}\", before: \"{start}\""), false, true),
+                ("first: 0, after: \"\", before: \"\"".to_owned(), true, false),
+            ] {
+                let info = json!({ "hasNextPage": next, "hasPreviousPage": previous, "startCursor": null, "endCursor": null });
+                let mut expected = json!({ "edges": [], "pageInfo": info });
+                if counted {
+                    expected["totalCount"] = json!(all.len());
+                }
+                assert_eq!(page(&arguments).await.ok().at(&at), &expected, "{of}.{field}({arguments})");
+            }
+            for (end, empty) in [("first: 2", "after: \"\""), ("first: 2", "after: \"\", before: \"\""), ("last: 2", "before: \"\"")] {
+                let (with, without) = (page(&format!("{end}, {empty}")).await.ok(), page(end).await.ok());
+                assert_eq!(without.list_at(&format!("{at}/edges")).len(), 2);
+                assert_eq!(with.data, without.data, "{of}.{field}({end}, {empty})");
+            }
+            for (arguments, at) in [
+                ("first: -1", "first"), ("last: -1", "last"), ("first: 101", "first"), ("last: 101", "last"), ("first: 0, last: 0", "last"),
+            ] {
+                let refused = page(arguments).await;
+                assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", at), "{of}.{field}({arguments})");
+            }
+        }
+        // In a list, where they come together; by variables, as clients send them.
+        let document = "query($none: Int, $after: String) { leads(last: 2, before: $after) { edges { node { id
+            comments(first: $none, after: $after) { totalCount edges { cursor } pageInfo { hasNextPage } }
+            marketingLists(last: $none, before: $after) { edges { cursor } pageInfo { hasPreviousPage } } } } } }";
+        let answer = vendor.query(document, json!({ "none": 0, "after": "" })).await.ok();
+        let nodes: Vec<_> = answer.list_at("/leads/edges").iter().map(|edge| &edge["node"]).collect();
+        assert_eq!((nodes.len(), &nodes[1]["id"]), (2, &json!(lead)));
+        for (node, comments, more, lists) in [(nodes[0], 0, false, true), (nodes[1], 3, true, true)] {
+            assert_eq!(node["comments"], json!({ "totalCount": comments, "edges": [], "pageInfo": { "hasNextPage": more } }));
+            assert_eq!(node["marketingLists"], json!({ "edges": [], "pageInfo": { "hasPreviousPage": lists } }));
+        }
+        // A page of none takes no more statements than one of one, and nothing of an entry is loaded.
+        let statements = async |first: i32| {
+            let document = format!("{{ leads(first: {first}) {{ edges {{ node {{ partnership {{ id }} openTaskCount }} }} }} }}");
+            let db = world.server().service().db();
+            let mut least = u64::MAX;
+            for _ in 0..5 {
+                let before = db.statements();
+                vendor.query(&document, json!({})).await.ok();
+                least = least.min(db.statements() - before);
+            }
+            least
+        };
+        assert_eq!((statements(0).await, statements(1).await), (1, 3));
     }
 
     async fn an_entry_that_comes_while_one_reads_moves_nothing(world: World) {

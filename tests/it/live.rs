@@ -113,6 +113,26 @@ on_both_databases! {
         }
     }
 
+    async fn a_subscription_after_the_empty_text_begins_now(world: World) {
+        const WRITTEN: &str = "subscription { activity(after: \"\") { ... on CommentAdded { comment { body } } } }";
+        let partnership = world.partnership("acme", "globex").await;
+        let vendor = world.as_("acme", "SALES");
+        let lead = world.shared_lead("acme", &partnership, "Forty seats").await;
+        comment(&vendor, &lead, "before").await;
+        let mut socket = vendor.socket().await;
+        let mut comments = socket.subscribe(COMMENTS, json!({ "lead": lead, "after": "" })).await;
+        let mut all = feed(&mut socket, None, &json!("")).await;
+        let mut written = socket.subscribe(WRITTEN, json!({})).await;
+        for body in ["now", "and then"] {
+            let id = comment(&vendor, &lead, body).await;
+            assert_eq!(comments.next().await, json!({ "commentAdded": { "body": body } }));
+            assert_eq!(written.next().await, json!({ "activity": { "comment": { "body": body } } }));
+            let newest = vendor.query("{ activity(first: 1) { edges { node { id } } } }", json!({})).await.ok();
+            assert_eq!(all.next().await["activity"]["id"], *newest.at("/activity/edges/0/node/id"), "of {id}");
+        }
+        assert!(comments.is_silent() && written.is_silent() && all.is_silent());
+    }
+
     async fn an_event_is_resolved_once_for_all_who_may_see_the_same(world: World) {
         let partnership = world.partnership("acme", "globex").await;
         let vendor = world.as_("acme", "SALES");
@@ -222,7 +242,7 @@ on_both_databases! {
         let theirs = theirs.text_at("/activity/edges/0/cursor").to_owned();
         let leads = world.as_("globex", "SALES").query("{ leads(first: 1) { edges { cursor } } }", json!({})).await.ok();
         let of_leads = leads.text_at("/leads/edges/0/cursor").to_owned();
-        for wrong in [theirs.as_str(), of_leads.as_str(), "", "forged", &theirs.replace(|c: char| c.is_ascii_digit(), "A")] {
+        for wrong in [theirs.as_str(), of_leads.as_str(), " ", "forged", &theirs.replace(|c: char| c.is_ascii_digit(), "A")] {
             for document in [FEED, COMMENTS] {
                 let mut socket = world.as_("globex", "SALES").socket().await;
                 let mut refused = socket.subscribe(document, json!({ "lead": lead, "after": wrong })).await;

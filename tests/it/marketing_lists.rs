@@ -417,7 +417,7 @@ on_both_databases! {
         }
         let refused = sales.query("{ marketingLists(first: 101) { edges { cursor } } }", json!({})).await;
         assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "first"));
-        for arguments in ["first: 0", "first: 1, last: 1", "after: \"x\""] {
+        for arguments in ["first: -1", "first: 1, last: 1", "after: \"x\""] {
             let document = format!("query($id: ID!) {{ marketingList(id: $id) {{ leads({arguments}) {{ edges {{ cursor }} }} }} }}");
             assert_eq!(sales.query(&document, json!({ "id": list })).await.code(), "INVALID_INPUT", "{arguments}");
             let document = format!("query($id: ID!) {{ lead(id: $id) {{ marketingLists({arguments}) {{ edges {{ cursor }} }} }} }}");

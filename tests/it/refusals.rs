@@ -35,7 +35,7 @@ on_both_databases! {
         tell("UNAUTHENTICATED", &world.nobody().query("{ viewer { id } }", json!({})).await);
         tell("FORBIDDEN", &vendor.mutate("acceptLead", json!({ "leadId": pending }), "__typename").await);
         tell("NOT_FOUND", &world.as_("umbrella", "ADMIN").mutate("acceptLead", json!({ "leadId": pending }), "__typename").await);
-        tell("INVALID_INPUT", &vendor.query("{ leads(first: 0) { edges { cursor } } }", json!({})).await);
+        tell("INVALID_INPUT", &vendor.query("{ leads(first: -1) { edges { cursor } } }", json!({})).await);
         tell("REQUIRED", &partner.mutate("declineLead", json!({ "leadId": pending, "reason": " " }), "__typename").await);
         let refused = partner.mutate("closeLead", json!({ "leadId": pending }), "__typename").await;
         tell("INVALID_TRANSITION", &refused);
@@ -133,6 +133,36 @@ on_both_databases! {
         let theirs = partner.query(document, json!({ "id": lead })).await.ok();
         assert!(!theirs.text.contains("Ours") && !theirs.text.contains("initech"), "{}", theirs.text);
         assert_eq!(theirs.at("/lead/comments/totalCount"), 1);
+    }
+
+    async fn of_several_mutations_those_that_fail_leave_the_others_standing(world: World) {
+        const DOCUMENT: &str = "mutation($a: AddCommentInput!, $b: AcceptLeadInput!, $c: AddCommentInput!, $d: CreateLeadInput!) {
+            a: addComment(input: $a) { comment { body } } b: acceptLead(input: $b) { lead { id } }
+            c: addComment(input: $c) { comment { body } } d: createLead(input: $d) { lead { id } } }";
+        let partnership = world.partnership("acme", "globex").await;
+        let vendor = world.as_("acme", "SALES");
+        let lead = world.shared_lead("acme", &partnership, "Forty seats").await;
+        let variables = |transport: &str| {
+            let comment = |order: &str| json!({ "leadId": lead, "body": format!("{order} over {transport}") });
+            let faulty = json!({ "title": " ", "customer": { "company": " " } });
+            json!({ "a": comment("first"), "b": { "leadId": lead }, "c": comment("second"), "d": faulty })
+        };
+        let over_http = vendor.query(DOCUMENT, variables("HTTP")).await;
+        let mut socket = vendor.socket().await;
+        let over_websocket = socket.subscribe(DOCUMENT, variables("a websocket")).await.refusal().await;
+        for (answer, transport) in [(over_http, "HTTP"), (over_websocket, "a websocket")] {
+            let payload = |order: &str| json!({ "comment": { "body": format!("{order} over {transport}") } });
+            assert_eq!(answer.data, json!({ "a": payload("first"), "b": null, "c": payload("second"), "d": null }));
+            let paths: Vec<_> = answer.errors.iter().map(|error| &error["path"]).collect();
+            assert_eq!(paths, [&json!(["b"]), &json!(["d"]), &json!(["d"])], "{}", answer.text);
+            let faults = [("FORBIDDEN", ""), ("REQUIRED", "input.title"), ("REQUIRED", "input.customer.company")];
+            assert_eq!(answer.faults(), faults);
+        }
+        let seen = "query($id: ID!) { lead(id: $id) { stage { key } comments { edges { node { body } } } } leads { edges { node { id } } } }";
+        let seen = vendor.query(seen, json!({ "id": lead })).await.ok();
+        let bodies: Vec<_> = seen.list_at("/lead/comments/edges").iter().map(|edge| &edge["node"]["body"]).collect();
+        assert_eq!(bodies, ["first over HTTP", "second over HTTP", "first over a websocket", "second over a websocket"]);
+        assert_eq!((seen.text_at("/lead/stage/key"), seen.list_at("/leads/edges").len()), ("pending", 1));
     }
 
     async fn what_is_internal_never_crosses(world: World) {

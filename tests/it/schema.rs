@@ -11,6 +11,20 @@ fn schema_graphql_is_current() {
     assert!(file == sdl, "schema.graphql is stale; renew it with `cargo run -- schema --output schema.graphql`");
 }
 
+/// Where one of several mutations of a request fails, its payload alone is null.
+#[test]
+fn the_payload_of_every_mutation_may_be_null() {
+    const ALL: &str = "{ __schema { mutationType { fields(includeDeprecated: true) { name type { kind name } } } } }";
+    let schema = crate::support::introspect(ALL);
+    let fields = schema["__schema"]["mutationType"]["fields"].as_array().expect("mutations");
+    assert!(fields.len() > 50, "only {} mutations were looked at", fields.len());
+    for field in fields {
+        let name = field["name"].as_str().expect("a name");
+        let payload = format!("{}{}Payload", name[..1].to_uppercase(), &name[1..]);
+        assert_eq!(field["type"], serde_json::json!({ "kind": "OBJECT", "name": payload }), "{name}");
+    }
+}
+
 #[test]
 fn everything_in_the_schema_is_described() {
     const ALL: &str = "{ __schema { types { name description
