@@ -5,6 +5,7 @@
 
 mod bus;
 mod door;
+mod jwt;
 mod otlp;
 mod reader;
 mod settings;
@@ -16,12 +17,14 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::bus::{Bus, NatsUrl};
 pub use self::door::{Documents, Manifest, Origins, Rate};
+pub use self::jwt::{Claims, Issuer, Jwt, KeySource};
 pub use self::otlp::Otlp;
 pub use self::reader::Effective;
 use self::reader::Reader;
@@ -179,61 +182,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// How tokens are verified.
-#[derive(Clone, Debug)]
-pub struct Jwt {
-    /// Where the key comes from; `serve` needs one, the other commands do not.
-    pub key: Option<KeySource>,
-    /// What `iss` must be.
-    pub issuer: String,
-    /// What `aud` must name.
-    pub audience: String,
-    /// Where the claims are.
-    pub claims: Claims,
-}
-
-/// Where the key comes from that tokens are verified with.
-#[derive(Clone)]
-pub enum KeySource {
-    /// A shared secret: HS256.
-    Secret(Secret),
-    /// A public key in PEM.
-    PublicKey {
-        /// The file it was read from.
-        path: PathBuf,
-        /// The file's content.
-        pem: String,
-    },
-    /// The issuer's JSON Web Key Set.
-    Jwks(Url),
-}
-
-impl fmt::Debug for KeySource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Secret(secret) => f.debug_tuple("Secret").field(secret).finish(),
-            Self::PublicKey { path, .. } => f.debug_struct("PublicKey").field("path", path).finish_non_exhaustive(),
-            // Its query may hold a key.
-            Self::Jwks(url) => f.debug_tuple("Jwks").field(&shown(url)).finish(),
-        }
-    }
-}
-
-/// JSON pointers (RFC 6901) to what is read from a token's claims.
-#[derive(Clone, Debug)]
-pub struct Claims {
-    /// The company's slug.
-    pub company: String,
-    /// The roles: an array of strings, or one string parted by spaces or commas.
-    pub roles: String,
-    /// The member's name.
-    pub name: String,
-    /// The member's e-mail.
-    pub email: String,
-    /// What identifies the member in its company.
-    pub subject: String,
-}
-
 /// What the HTTP server shows, and to whom.
 #[derive(Clone, Debug)]
 pub struct Http {
@@ -243,6 +191,8 @@ pub struct Http {
     pub introspection: bool,
     /// The browser origins that may call.
     pub allowed_origins: Origins,
+    /// What headers pages of other origins may send besides those that are always allowed.
+    pub allowed_headers: Vec<HeaderName>,
     /// The proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
 }
@@ -358,7 +308,7 @@ pub fn examine(file: Option<&Path>, env: impl IntoIterator<Item = (String, Strin
     };
     let listen = reader.parsed("listen", address);
     let database = read_database(&mut reader);
-    let jwt = read_jwt(&mut reader, &mut warnings);
+    let jwt = jwt::read(&mut reader);
     let http = read_http(&mut reader);
     let documents = read_documents(&mut reader, &mut warnings);
     let limits = read_limits(&mut reader);
@@ -467,85 +417,18 @@ fn read_bus(reader: &mut Reader, database: Option<&Database>) -> Option<Bus> {
     Some(bus.value)
 }
 
-fn read_jwt(reader: &mut Reader, warnings: &mut Vec<String>) -> Option<Jwt> {
-    let before = reader.faults.len();
-    let secret = reader.parsed("jwt.secret", |text| {
-        if text.len() < MIN_SECRET_BYTES {
-            return Err(format!("must have at least {MIN_SECRET_BYTES} bytes, and has {}", text.len()));
-        }
-        Ok(KeySource::Secret(Secret::new(text)))
-    });
-    let public_key = reader.parsed("jwt.public_key", |text| {
-        let pem = std::fs::read_to_string(text).map_err(|fault| format!("{text} can't be read: {fault}"))?;
-        Ok(KeySource::PublicKey { path: PathBuf::from(text), pem })
-    });
-    let jwks = reader.parsed("jwt.jwks_url", |text| {
-        let url = Url::parse(text).map_err(|fault| format!("is not a URL: {fault}"))?;
-        match url.scheme() {
-            "http" | "https" if url.has_host() => Ok(KeySource::Jwks(url)),
-            _ => Err("must be an https URL".to_owned()),
-        }
-    });
-    let issuer = reader.optional("jwt.issuer");
-    let audience = reader.optional("jwt.audience");
-
-    let mut sources: Vec<_> = [secret, public_key, jwks].into_iter().flatten().collect();
-    if sources.len() > 1 {
-        let origins: Vec<_> = sources.iter().map(|source| source.origin.as_str()).collect();
-        reader.faults.push(format!("{}: only one of these key sources may be set", origins.join(", ")));
-    }
-    let key = sources.pop().map(|source| source.value);
-    if let Some(KeySource::Jwks(url)) = &key
-        && url.scheme() == "http"
-        && !is_loopback(url)
-    {
-        warnings.push("jwt.jwks_url: keys fetched without TLS can be exchanged on the way".to_owned());
-    }
-    if matches!(key, Some(KeySource::PublicKey { .. } | KeySource::Jwks(_))) {
-        for (it, env) in [(&issuer, "COSELL_JWT_ISSUER"), (&audience, "COSELL_JWT_AUDIENCE")] {
-            if it.is_none() && !reader.faults[before..].iter().any(|fault| fault.starts_with(env)) {
-                reader.faults.push(format!("{env}: must be set with COSELL_JWT_PUBLIC_KEY or COSELL_JWKS_URL"));
-            }
-        }
-    }
-    let pointer = |text: &str| {
-        let escapes_are_sound = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-        if text.len() > 1 && text.starts_with('/') && escapes_are_sound {
-            Ok(text.to_owned())
-        } else {
-            Err("must be a JSON pointer such as /company, with ~1 for a slash in a name and ~0 for a tilde".to_owned())
-        }
-    };
-    let company = reader.parsed("jwt.claims.company", pointer);
-    let roles = reader.parsed("jwt.claims.roles", pointer);
-    let name = reader.parsed("jwt.claims.name", pointer);
-    let email = reader.parsed("jwt.claims.email", pointer);
-    let subject = reader.parsed("jwt.claims.subject", pointer);
-    let or_own = |found: Option<reader::Found<String>>| found.map_or_else(|| "cosell".to_owned(), |found| found.value);
-    Some(Jwt {
-        key,
-        issuer: or_own(issuer),
-        audience: or_own(audience),
-        claims: Claims {
-            company: company?.value,
-            roles: roles?.value,
-            name: name?.value,
-            email: email?.value,
-            subject: subject?.value,
-        },
-    })
-}
-
 fn read_http(reader: &mut Reader) -> Option<Http> {
     let playground = reader.flag("http.playground");
     let introspection = reader.flag("http.introspection");
     // Unset is not the same as faulty, which is noted.
     let allowed_origins = reader.parsed("http.allowed_origins", Origins::parse).map(|found| found.value);
+    let allowed_headers = reader.parsed_list("http.allowed_headers", door::headers).map(|found| found.value);
     let trusted_proxies = reader.parsed("http.trusted_proxies", door::networks).map(|found| found.value);
     Some(Http {
         playground: playground?,
         introspection: introspection?,
         allowed_origins: allowed_origins.unwrap_or_default(),
+        allowed_headers: allowed_headers.unwrap_or_default(),
         trusted_proxies: trusted_proxies.unwrap_or_default(),
     })
 }

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use axum::http::HeaderValue;
+use axum::http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 use url::{Origin, Url};
 
@@ -61,7 +61,16 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
         .collect()
 }
 
-fn parts(text: &str) -> impl Iterator<Item = &str> {
+/// Names of headers, parted by commas or spaces.
+pub(super) fn headers(text: &str) -> Result<Vec<HeaderName>, String> {
+    // A page can't send a token where `*` alone allows it, so that it would promise too much.
+    let header = |part: &str| part.parse().ok().filter(|_| part != "*");
+    parts(text)
+        .map(|part| header(part).ok_or_else(|| format!("{part:?} is no name of a header, such as x-client-version")))
+        .collect()
+}
+
+pub(super) fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).map(str::trim).filter(|part| !part.is_empty())
 }
 
@@ -164,6 +173,7 @@ mod tests {
         fn no_value_makes_a_reader_panic(text in "\\PC{0,40}|[0-9]{0,12}/[0-9]{0,12}[a-z]{0,3}|[0-9a-f:./, ]{0,40}|https?://[a-z.:0-9/@?#\\[\\]]{0,30}", number: u32) {
             let _ = Origins::parse(&text);
             let _ = networks(&text);
+            let _ = headers(&text);
             let _ = Manifest::parse(&text);
             if let Ok(Some(rate)) = Rate::parse(&text) {
                 prop_assert!(!(rate.refill / rate.burst.get()).is_zero());
@@ -206,6 +216,16 @@ mod tests {
         );
         assert!(networks("10.0.0.0/33").is_err());
         assert!(networks("proxy.example").is_err());
+    }
+
+    #[test]
+    fn names_of_headers_are_read_whatever_their_case() {
+        let read = headers("X-Client-Version, apollographql-client-name x_b").unwrap();
+        assert_eq!(read, ["x-client-version", "apollographql-client-name", "x_b"]);
+        for wrong in ["*", "a:b", "x-client, (y)", "é", "\"a\""] {
+            let fault = headers(wrong).unwrap_err();
+            assert!(fault.contains("is no name of a header"), "{fault}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use toml::{Table, Value};
 
+use super::jwt;
 use super::settings::{self, SETTINGS, Setting};
 
 /// The largest file that a secret is read from.
@@ -83,7 +84,11 @@ impl Reader {
 
     /// Every setting as it is in force, without secrets.
     pub(super) fn effective(&self) -> Vec<Effective> {
-        SETTINGS.iter().map(|setting| self.effect_of(setting)).collect()
+        let of_file = self.file.as_ref().and_then(|(file, table)| {
+            let value = jwt::without_secrets(lookup(table, jwt::ISSUERS)?);
+            Some(Effective { key: jwt::ISSUERS, value: Some(value), origin: format!("{file}: {}", jwt::ISSUERS) })
+        });
+        SETTINGS.iter().map(|setting| self.effect_of(setting)).chain(of_file).collect()
     }
 
     fn effect_of(&self, setting: &Setting) -> Effective {
@@ -114,7 +119,7 @@ impl Reader {
                 match value {
                     Value::Table(inner) if is_section => walk(&key, inner, file, faults),
                     _ if is_section => faults.push(format!("{file}: {key}: must be a table, written as [{key}]")),
-                    _ if settings::find(&key).is_some() => {}
+                    _ if settings::find(&key).is_some() || key == jwt::ISSUERS => {}
                     _ => faults.push(format!("{file}: {key}: there is no such setting")),
                 }
             }
@@ -164,6 +169,28 @@ impl Reader {
     /// A string that `parse` makes something of.
     pub(super) fn parsed<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Found<T>> {
         self.found(key, |raw| parse(&text(raw)?))
+    }
+
+    /// Names that `parse` makes something of, written as one string or, in the file, as a list.
+    pub(super) fn parsed_list<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Option<Found<T>> {
+        self.found(key, |raw| match raw {
+            Raw::Text(text) => parse(text.trim()),
+            Raw::Value(value) => parse(&names(value)?),
+        })
+    }
+
+    /// The tables of a list that only the file can hold, each with its place.
+    pub(super) fn tables(&mut self, key: &str) -> Vec<(String, Table)> {
+        let Some((file, table)) = &self.file else { return Vec::new() };
+        let Some(value) = lookup(table, key) else { return Vec::new() };
+        let of = |value: &Value| value.as_array()?.iter().map(|it| it.as_table().cloned()).collect::<Option<Vec<_>>>();
+        if let Some(tables) = of(value) {
+            let placed = |(at, table)| (format!("{file}: {key}[{at}]"), table);
+            return tables.into_iter().enumerate().map(placed).collect();
+        }
+        let fault = format!("{file}: {key}: must be a list of tables, each written as [[{key}]]");
+        self.faults.push(fault);
+        Vec::new()
     }
 
     /// A number that `parse` makes something of, written as text or as a number.
@@ -279,6 +306,16 @@ fn lookup<'a>(table: &'a Table, key: &str) -> Option<&'a Value> {
         value = value.as_table()?.get(part)?;
     }
     Some(value)
+}
+
+/// A string, or the strings of a list parted by commas.
+pub(super) fn names(value: &Value) -> Result<String, String> {
+    let names = match value {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Array(many) => many.iter().map(Value::as_str).collect::<Option<Vec<_>>>().map(|many| many.join(",")),
+        _ => None,
+    };
+    names.ok_or_else(|| "must be a string, or a list of strings".to_owned())
 }
 
 fn text(raw: Raw<'_>) -> Result<String, String> {

@@ -57,13 +57,13 @@ pub const SETTINGS: &[Setting] = &[
         "jwt.public_key",
         "COSELL_JWT_PUBLIC_KEY",
         None,
-        "Key source: path of a PEM file with a public key (RSA: RS256, P-256: ES256, Ed25519: EdDSA)",
+        "Key source: path of a PEM file with a public key (RSA: RS256 and PS256, P-256: ES256, Ed25519: EdDSA)",
     ),
     setting(
         "jwt.jwks_url",
         "COSELL_JWKS_URL",
         None,
-        "Key source: URL of the issuer's JSON Web Key Set (RS256, ES256, EdDSA)",
+        "Key source: URL of the issuer's JSON Web Key Set (RS256, PS256, ES256, EdDSA)",
     ),
     setting(
         "jwt.issuer",
@@ -97,6 +97,18 @@ pub const SETTINGS: &[Setting] = &[
         Some("/sub"),
         "JSON pointer to what identifies the member in its company",
     ),
+    setting(
+        "jwt.companies",
+        "COSELL_JWT_COMPANIES",
+        None,
+        "Slugs of the companies that the issuer may speak for, parted by commas. Unset: every company",
+    ),
+    setting(
+        "jwt.default_roles",
+        "COSELL_JWT_DEFAULT_ROLES",
+        None,
+        "Roles of a token that has no claim for them, such as `VIEWER`, parted by commas. Unset: such a token is refused",
+    ),
     setting("http.playground", "COSELL_PLAYGROUND", Some("true"), "Whether `/` serves the playground"),
     setting("http.introspection", "COSELL_INTROSPECTION", Some("true"), "Whether the schema can be read over the API"),
     setting(
@@ -105,6 +117,13 @@ pub const SETTINGS: &[Setting] = &[
         None,
         "Origins whose pages may call the API, such as `https://portal.example.com`, parted by commas; `*`: any. Unset: \
          the server's own pages alone",
+    ),
+    setting(
+        "http.allowed_headers",
+        "COSELL_ALLOWED_HEADERS",
+        None,
+        "Headers that pages of other origins may send besides `Accept`, `Authorization`, `Content-Type`, `traceparent` and \
+         `tracestate`, such as `x-client-version`, parted by commas",
     ),
     setting(
         "http.trusted_proxies",

@@ -1,6 +1,7 @@
 use std::io::Write;
 
 use super::*;
+use crate::domain::actor::Role;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -151,6 +152,201 @@ fn a_public_key_needs_an_issuer_and_an_audience() {
     let config = with_env(&[named[0], named[1], ("COSELL_JWKS_URL", "http://id.example.com/jwks")]).unwrap();
     assert!(matches!(config.jwt.key, Some(KeySource::Jwks(_))));
     assert_eq!(config.warnings.len(), 1);
+}
+
+/// Two issuers with companies of their own, the second with all that an entry can say.
+const LISTED: &str = r#"
+    [jwt]
+    default_roles = ["VIEWER"]
+    claims.roles = "/realm_access/roles"
+    [[jwt.issuers]]
+    issuer = "https://id.acme.example"
+    audience = "cosell"
+    jwks_url = "https://me:quiet@id.acme.example/keys?key=quiet"
+    companies = ["acme"]
+    [[jwt.issuers]]
+    issuer = "machines"
+    audience = "leads"
+    secret = "hush0123456789abcdef0123456789abcdef"
+    companies = "globex, initech"
+    default_roles = ["integration", "VIEWER"]
+    claims = { subject = "/client_id", roles = "/scopes" }
+"#;
+
+#[test]
+fn several_issuers_are_listed_in_the_file_and_take_what_they_do_not_say_from_the_settings() {
+    let config = with_file(LISTED, &[]).unwrap();
+    assert!(config.jwt.key.is_none() && config.warnings.is_empty(), "{:?}", config.warnings);
+    let [acme, machines] = &config.jwt.issuers[..] else { panic!("{:?}", config.jwt.issuers) };
+    assert!(matches!(&acme.key, KeySource::Jwks(url) if url.host_str() == Some("id.acme.example")));
+    assert_eq!((acme.issuer.as_str(), acme.audience.as_str()), ("https://id.acme.example", "cosell"));
+    assert_eq!(acme.companies.as_deref(), Some(&["acme".to_owned()][..]));
+    assert_eq!((acme.claims.roles.as_str(), acme.claims.subject.as_str()), ("/realm_access/roles", "/sub"));
+    assert_eq!(acme.default_roles.as_deref(), Some(&[Role::Viewer][..]));
+    assert!(matches!(&machines.key, KeySource::Secret(secret) if secret.expose().starts_with("hush")));
+    assert!(machines.may_speak_for("initech") && !machines.may_speak_for("acme"));
+    assert_eq!((machines.claims.roles.as_str(), machines.claims.subject.as_str()), ("/scopes", "/client_id"));
+    assert_eq!(machines.default_roles.as_deref(), Some(&[Role::Integration, Role::Viewer][..]));
+    assert_eq!(config.jwt.trusted().len(), 2);
+    // The one issuer of the settings stands beside them.
+    let beside = [("COSELL_JWT_SECRET", SECRET), ("COSELL_JWT_COMPANIES", "umbrella,hooli")];
+    let config = with_file(LISTED, &beside).unwrap();
+    let trusted = config.jwt.trusted();
+    assert_eq!(
+        trusted.iter().map(|it| it.issuer.as_str()).collect::<Vec<_>>(),
+        ["cosell", "https://id.acme.example", "machines"]
+    );
+    assert!(trusted[0].may_speak_for("hooli") && !trusted[0].may_speak_for("acme"));
+}
+
+#[test]
+fn what_is_secret_in_the_list_of_issuers_is_not_shown() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(LISTED.as_bytes()).unwrap();
+    let examined = examine(Some(file.path()), []);
+    let listed = examined.effective.iter().find(|it| it.key == "jwt.issuers").unwrap();
+    let shown = format!("{:?} {:?}", examined.config.unwrap(), examined.effective);
+    assert!(!shown.contains("hush") && !shown.contains("quiet"), "{shown}");
+    let table: toml::Table = format!("jwt.issuers = {}", listed.value.as_ref().unwrap()).parse().unwrap();
+    let issuers = &table["jwt"]["issuers"];
+    assert_eq!(issuers[0]["jwks_url"].as_str(), Some("https://id.acme.example/keys"));
+    assert_eq!(issuers[1]["secret"].as_str(), Some("***"));
+    assert_eq!(issuers[1]["claims"]["subject"].as_str(), Some("/client_id"));
+    assert_eq!(listed.origin, format!("{}: jwt.issuers", file.path().display()));
+}
+
+#[test]
+fn every_fault_of_an_issuer_is_named_with_its_place() {
+    let file = r#"
+        jwt.companies = ["Acme", "globex"]
+        jwt.default_roles = "VIEWER, CHEF"
+        [[jwt.issuers]]
+        isuer = "hush"
+        [[jwt.issuers]]
+        issuer = " "
+        audience = 7
+        secret = "hush"
+        companies = []
+        [[jwt.issuers]]
+        issuer = "a"
+        audience = "a"
+        secret = 1234567890123456789
+        public_key = "/nonexistent.pem"
+        jwks_url = "ftp://a.example"
+        claims = { role = "/x", name = "name", email = 7 }
+        default_roles = [7]
+        shared_subjects = "yes"
+        [[jwt.issuers]]
+        issuer = "b"
+        audience = "b"
+        jwks_url = "https://b.example/keys"
+        secret = "0123456789abcdef0123456789abcdef"
+        [[jwt.issuers]]
+        issuer = "c"
+        audience = "c"
+        claims = "/company"
+    "#;
+    let faults = with_file(file, &[]).unwrap_err();
+    let expected = [
+        r#"jwt.companies: "Acme" is no slug"#,
+        r#"jwt.default_roles: "CHEF" is no role: there are ADMIN, "#,
+        "jwt.issuers[0].isuer: there is no such setting",
+        "jwt.issuers[0].issuer: must be set",
+        "jwt.issuers[0].audience: must be set",
+        "jwt.issuers[1].issuer: must not be blank",
+        "jwt.issuers[1].audience: must be a string",
+        "jwt.issuers[1].secret: must have at least 32 bytes, and has 4",
+        "jwt.issuers[1].companies: names no company",
+        "jwt.issuers[2].secret: must be a string",
+        "jwt.issuers[2].public_key: /nonexistent.pem can't be read",
+        "jwt.issuers[2].jwks_url: must be an https URL",
+        "jwt.issuers[2].claims.role: there is no such setting",
+        "jwt.issuers[2].claims.name: must be a JSON pointer",
+        "jwt.issuers[2].claims.email: must be a string",
+        "jwt.issuers[2].default_roles: must be a string, or a list of strings",
+        "jwt.issuers[2].shared_subjects: must be true or false",
+        "jwt.issuers[3]: must have one key source: a secret, a public_key or a jwks_url",
+        "jwt.issuers[4]: must have one key source: a secret, a public_key or a jwks_url",
+        "jwt.issuers[4].claims: must be a table",
+    ];
+    for expected in expected {
+        let expected = format!("cosell.toml: {expected}");
+        assert!(faults.lines().any(|fault| fault.starts_with(&expected)), "{expected}\n{faults}");
+    }
+    assert!(!faults.contains("hush") && !faults.contains("1234567890123456789"), "{faults}");
+    for file in ["jwt.issuers = 1", "[jwt.issuers]\nissuer = \"a\"", "jwt.issuers = [1]"] {
+        let faults = with_file(file, &[]).unwrap_err();
+        let wanted = "must be a list of tables, each written as [[jwt.issuers]]";
+        assert_eq!(faults, format!("cosell.toml: jwt.issuers: {wanted}"), "{file}");
+    }
+    let faults = with_env(&[("COSELL_JWT_COMPANIES", ","), ("COSELL_JWT_DEFAULT_ROLES", "ADMINS")]).unwrap_err();
+    assert_eq!(faults.0[0], "COSELL_JWT_COMPANIES: names no company");
+    assert!(faults.0[1].starts_with("COSELL_JWT_DEFAULT_ROLES: \"ADMINS\" is no role"), "{faults}");
+}
+
+#[test]
+fn issuers_that_can_t_be_told_apart_are_refused_unless_that_is_meant() {
+    let issuers = |entries: &[(&str, &str)]| {
+        let entry = |(at, (issuer, rest)): (usize, &(&str, &str))| {
+            format!("[[jwt.issuers]]\nissuer = \"{issuer}\"\naudience = \"x\"\nsecret = \"{SECRET}{at}\"\n{rest}\n")
+        };
+        entries.iter().enumerate().map(entry).collect::<String>()
+    };
+    let (shared, acme) = ("shared_subjects = true", "companies = [\"acme\"]");
+    let one_of = |company: &str, at: usize, first: &str, second: &str| {
+        format!("jwt.issuers[{at}]: \"{second}\" may speak for {company}, and so may \"{first}\"; the same subject")
+    };
+    let own = &[("COSELL_JWT_SECRET", SECRET)][..];
+    let cases = [
+        (
+            issuers(&[("a", acme), ("a", "companies = [\"globex\"]")]),
+            &[][..],
+            "jwt.issuers[1].issuer: \"a\" is named already, by cosell.toml: jwt.issuers[0].issuer".to_owned(),
+        ),
+        (
+            issuers(&[("cosell", acme)]),
+            own,
+            "jwt.issuers[0].issuer: \"cosell\" is named already, by jwt.issuer".to_owned(),
+        ),
+        (issuers(&[("a", ""), ("b", "")]), &[], one_of("every company", 1, "a", "b")),
+        (issuers(&[("a", acme), ("b", "companies = [\"globex\", \"acme\"]")]), &[], one_of("acme", 1, "a", "b")),
+        (issuers(&[("a", acme), ("b", "")]), &[], one_of("acme", 1, "a", "b")),
+        (issuers(&[("a", acme), ("b", shared)]), &[], one_of("acme", 1, "a", "b")),
+        (issuers(&[("a", acme)]), own, one_of("acme", 0, "cosell", "a")),
+    ];
+    for (file, env, fault) in cases {
+        let faults = with_file(&file, env).unwrap_err();
+        assert!(faults.starts_with(&format!("cosell.toml: {fault}")), "{fault}\n{faults}");
+        assert_eq!(faults.lines().count(), 1, "{faults}");
+    }
+    for (file, env) in [
+        (issuers(&[("a", acme), ("b", "companies = [\"globex\"]")]), &[][..]),
+        (issuers(&[("a", shared), ("b", shared)]), &[]),
+        (issuers(&[("a", &format!("{acme}\n{shared}")), ("b", shared)]), own),
+        (issuers(&[("cosell", "")]), &[]),
+    ] {
+        with_file(&file, env).unwrap();
+    }
+    // Two that share a secret are one in truth.
+    let config = with_file(&issuers(&[("a", shared)]), &[("COSELL_JWT_SECRET", &format!("{SECRET}0"))]).unwrap();
+    let [warning] = &config.warnings[..] else { panic!("{:?}", config.warnings) };
+    assert!(
+        warning
+            .ends_with("jwt.issuers[0].secret: another issuer has the same, so that each can make the other's tokens")
+    );
+}
+
+#[test]
+fn headers_of_other_origins_are_checked_and_warned_of_where_none_may_call() {
+    let origins = ("COSELL_ALLOWED_ORIGINS", "https://portal.example");
+    let config = with_env(&[origins, ("COSELL_ALLOWED_HEADERS", "X-Client-Version, x-b")]).unwrap();
+    assert_eq!(config.http.allowed_headers, ["x-client-version", "x-b"]);
+    assert!(config.warnings.is_empty());
+    assert_eq!(with_file("http.allowed_headers = [\"x-a\"]", &[origins]).unwrap().http.allowed_headers, ["x-a"]);
+    let faults = with_env(&[("COSELL_ALLOWED_HEADERS", "x-a, y:z")]).unwrap_err();
+    assert_eq!(faults.0, ["COSELL_ALLOWED_HEADERS: \"y:z\" is no name of a header, such as x-client-version"]);
+    let config = with_env(&[("COSELL_ALLOWED_HEADERS", "x-a")]).unwrap();
+    assert!(config.warnings.len() == 1 && config.warnings[0].starts_with("http.allowed_headers: "));
 }
 
 #[test]
@@ -318,7 +514,8 @@ fn a_secret_is_read_from_the_file_that_its_variable_names() {
 fn whatever_sounds_like_a_secret_is_treated_as_one() {
     for setting in SETTINGS {
         let sounds = ["secret", "password", "token", "headers", "credential"].iter().any(|it| setting.key.contains(it));
-        assert!(!sounds || setting.is_secret() || setting.key == "limits.max_tokens", "{}", setting.key);
+        let harmless = ["limits.max_tokens", "http.allowed_headers"].contains(&setting.key);
+        assert!(!sounds || setting.is_secret() || harmless, "{}", setting.key);
     }
 }
 
@@ -361,6 +558,9 @@ fn a_file_with_secrets_that_everybody_can_read_is_warned_of() {
         std::fs::set_permissions(file.path(), std::fs::Permissions::from_mode(mode)).unwrap();
         assert_eq!(load(Some(file.path()), []).unwrap().warnings.len(), warnings, "{mode:o}");
     }
+    std::fs::write(file.path(), format!("[[jwt.issuers]]\nissuer = \"a\"\naudience = \"a\"\nsecret = \"{SECRET}\"\n"))
+        .unwrap();
+    assert_eq!(load(Some(file.path()), []).unwrap().warnings.len(), 1);
     // What is no secret may be read by all.
     std::fs::write(file.path(), "[database]\nurl = \"postgres://localhost/x\"\n").unwrap();
     assert!(load(Some(file.path()), []).unwrap().warnings.is_empty());

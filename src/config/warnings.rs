@@ -6,7 +6,7 @@ use std::path::Path;
 
 use url::Url;
 
-use super::{Bus, Database, Http, Jwt, KeySource, SETTINGS};
+use super::{Bus, Database, Http, Jwt, KeySource, Origins, SETTINGS};
 
 /// The fewest different bytes of a secret that looks as if it were drawn at random.
 const FEWEST_DIFFERENT: usize = 8;
@@ -19,16 +19,28 @@ pub(super) fn of(
     http: Option<&Http>,
 ) -> Vec<String> {
     let mut warnings = Vec::new();
+    if http.is_some_and(|http| http.allowed_origins == Origins::Own && !http.allowed_headers.is_empty()) {
+        warnings.push("http.allowed_headers: no page of another origin may call: see http.allowed_origins".to_owned());
+    }
     if http.is_some_and(|http| http.trusted_proxies.iter().any(|network| network.prefix_len() == 0)) {
         warnings.push(
             "http.trusted_proxies: everybody is trusted, so that every caller can choose the address that limits count it by"
                 .to_owned(),
         );
     }
-    if let Some(Jwt { key: Some(KeySource::Secret(secret)), .. }) = jwt
-        && secret.expose().bytes().collect::<BTreeSet<_>>().len() < FEWEST_DIFFERENT
-    {
-        warnings.push("jwt.secret: it is easy to guess; make one with `openssl rand -hex 32`".to_owned());
+    let trusted = jwt.map(Jwt::trusted).unwrap_or_default();
+    for (at, issuer) in trusted.iter().enumerate() {
+        let place = issuer.key_place();
+        if issuer.key.is_open_to_others() {
+            warnings.push(format!("{place}: keys fetched without TLS can be exchanged on the way"));
+        }
+        let KeySource::Secret(secret) = &issuer.key else { continue };
+        if secret.expose().bytes().collect::<BTreeSet<_>>().len() < FEWEST_DIFFERENT {
+            warnings.push(format!("{place}: it is easy to guess; make one with `openssl rand -hex 32`"));
+        }
+        if trusted[..at].iter().any(|other| matches!(&other.key, KeySource::Secret(others) if others == secret)) {
+            warnings.push(format!("{place}: another issuer has the same, so that each can make the other's tokens"));
+        }
     }
     if let Some(database) = database {
         if may_be_plain(database.url.expose()) {
@@ -85,7 +97,9 @@ fn holds_secrets(table: &toml::Table) -> bool {
     };
     // A token of NATS stands in the place of the user.
     let with_user = |text: &str| Url::parse(text).is_ok_and(|url| !url.username().is_empty());
+    let listed = table.get("jwt").and_then(|jwt| jwt.get("issuers")?.as_array());
     at("jwt", "secret").is_some()
+        || listed.is_some_and(|issuers| issuers.iter().any(|issuer| issuer.get("secret").is_some()))
         || at("otlp", "headers").is_some()
         || at("database", "url").is_some_and(with_password)
         || at("bus", "url").is_some_and(with_user)

@@ -1,7 +1,8 @@
 //! Who calls: verifies a bearer token and reads from it who its bearer is.
 //!
-//! The algorithm is that of the key, never the token's own choice; `exp`, `iss`, `aud` and `sub` are required; the
-//! time comes from the injected clock.
+//! `iss` says whose keys a token is held against, and is believed no further: what that issuer may say is checked after
+//! the signature. The algorithm is one of the key's, never the token's own choice; `exp`, `iss`, `aud` and `sub` are
+//! required; the time comes from the injected clock.
 
 mod jwks;
 mod keys;
@@ -14,6 +15,7 @@ use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, Validation};
 use serde::Deserialize;
@@ -22,7 +24,7 @@ use serde_json::Value;
 use self::jwks::Jwks;
 use self::keys::VerifyingKey;
 pub use self::mint::{MintError, NewToken, mint};
-use crate::config::{self, Config, ConfigFaults, KeySource};
+use crate::config::{Config, ConfigFaults, Issuer, KeySource};
 use crate::domain::actor::Role;
 use crate::domain::clock::Clock;
 use crate::domain::text::Rules;
@@ -88,6 +90,9 @@ pub enum AuthError {
     /// A claim is there and can't be used.
     #[error("The bearer token's claim {0} can't be used.")]
     ClaimInvalid(String),
+    /// Names a company that the issuer may not speak for, be it registered or not.
+    #[error("The bearer token's issuer may not speak for the company that it names.")]
+    CompanyNotAllowed,
     /// The issuer's keys could not be fetched, ever.
     #[error("Tokens can't be verified now, because the issuer's keys can't be fetched. Try again later.")]
     KeySetUnavailable,
@@ -126,14 +131,24 @@ pub(crate) fn strip_bearer(value: &str) -> Result<&str, AuthError> {
     }
 }
 
-/// Verifies tokens with the configured key.
+/// The token of a text that is one, with or without its `Bearer`.
+pub(crate) fn bare_or_bearer(value: &str) -> &str {
+    strip_bearer(value).unwrap_or(value.trim())
+}
+
+/// Verifies tokens with the keys of the configured issuers.
 #[derive(Debug)]
 pub struct Authenticator {
-    keys: Keys,
-    issuer: String,
-    audience: String,
-    claims: config::Claims,
+    /// No two of the same name.
+    trusted: Vec<Trusted>,
     clock: Arc<dyn Clock>,
+}
+
+/// An issuer with its keys.
+#[derive(Debug)]
+struct Trusted {
+    keys: Keys,
+    issuer: Issuer,
 }
 
 #[derive(Debug)]
@@ -143,31 +158,24 @@ enum Keys {
 }
 
 impl Authenticator {
-    /// Takes the key from the configuration and checks that it can be used. A key set is fetched at the first token,
+    /// Takes the keys from the configuration and checks that they can be used. A key set is fetched at the first token,
     /// or by [`Self::warm_up`].
     ///
     /// # Errors
-    /// When no key source is set, or its key can't be used.
+    /// When no key source is set, or a key can't be used.
     pub fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, ConfigFaults> {
-        let one = |fault: String| ConfigFaults(vec![fault]);
-        let keys = match &config.jwt.key {
-            None => {
-                return Err(one("COSELL_JWT_SECRET, COSELL_JWT_PUBLIC_KEY or COSELL_JWKS_URL: one of these key \
-                                sources must be set"
-                    .to_owned()));
+        let (mut trusted, mut faults) = (Vec::new(), Vec::new());
+        for issuer in config.jwt.trusted() {
+            match Keys::of(&issuer.key, &clock) {
+                Ok(keys) => trusted.push(Trusted { keys, issuer }),
+                Err(fault) => faults.push(format!("{}: {fault}", issuer.key_place())),
             }
-            Some(KeySource::Secret(secret)) => Keys::One(Arc::new(VerifyingKey::from_secret(secret.expose()))),
-            Some(KeySource::PublicKey { path, pem }) => {
-                let key = VerifyingKey::from_pem(pem)
-                    .map_err(|fault| one(format!("COSELL_JWT_PUBLIC_KEY: {}: {fault}", path.display())))?;
-                Keys::One(Arc::new(key))
-            }
-            Some(KeySource::Jwks(url)) => {
-                let jwks = Jwks::new(url.clone(), clock.clone())
-                    .map_err(|fault| one(format!("COSELL_JWKS_URL: no client can be made: {fault}")))?;
-                Keys::Set(Arc::new(jwks))
-            }
-        };
+        }
+        if trusted.is_empty() && faults.is_empty() {
+            let none = "COSELL_JWT_SECRET, COSELL_JWT_PUBLIC_KEY or COSELL_JWKS_URL: one of these key sources must be \
+                        set, or an issuer be listed in the file as [[jwt.issuers]]";
+            faults.push(none.to_owned());
+        }
         if let Some(KeySource::Secret(_)) = &config.jwt.key {
             // A wrong set of crypto features shows at the first signature: let that be now.
             let token = NewToken {
@@ -179,22 +187,18 @@ impl Authenticator {
                 issued_at: clock.now(),
                 expires_at: clock.now(),
             };
-            mint(&config.jwt, &token).map_err(|fault| one(format!("COSELL_JWT_SECRET: {fault}")))?;
+            faults.extend(mint(&config.jwt, &token).err().map(|fault| format!("jwt.secret: {fault}")));
         }
-        Ok(Self {
-            keys,
-            issuer: config.jwt.issuer.clone(),
-            audience: config.jwt.audience.clone(),
-            claims: config.jwt.claims.clone(),
-            clock,
-        })
+        if faults.is_empty() { Ok(Self { trusted, clock }) } else { Err(ConfigFaults(faults)) }
     }
 
-    /// Fetches the key set, where there is one, and logs how it went; a server starts also while its issuer is down.
+    /// Fetches the key sets, where there are any, and logs how it went; a server starts also while an issuer is down.
     pub async fn warm_up(&self) {
-        if let Keys::Set(jwks) = &self.keys {
-            jwks.warm_up().await;
-        }
+        let sets = self.trusted.iter().filter_map(|trusted| match &trusted.keys {
+            Keys::Set(jwks) => Some(jwks.warm_up()),
+            Keys::One(_) => None,
+        });
+        join_all(sets).await;
     }
 
     /// Verifies a token, without its `Bearer`.
@@ -203,14 +207,15 @@ impl Authenticator {
     /// Why the token does not hold.
     pub async fn authenticate(&self, token: &str) -> Result<Identity, AuthError> {
         let header = Header::parse(token)?;
-        let key = match &self.keys {
+        let trusted = self.named_by(token)?;
+        let key = match &trusted.keys {
             Keys::One(key) => key.clone(),
             Keys::Set(jwks) => {
                 let algorithm = header.algorithm(&keys::PUBLIC_KEY_ALGORITHMS)?;
                 jwks.key(header.kid.as_deref(), algorithm).await?
             }
         };
-        let algorithm = header.algorithm(&[key.algorithm])?;
+        let algorithm = header.algorithm(key.algorithms)?;
         let mut validation = Validation::new(algorithm);
         // The claims are checked below: against the injected clock, and with their own errors.
         validation.validate_exp = false;
@@ -220,24 +225,56 @@ impl Authenticator {
             .map_err(|fault| match fault.kind() {
                 ErrorKind::InvalidSignature => AuthError::BadSignature,
                 ErrorKind::InvalidAlgorithm => AuthError::AlgorithmNotAllowed,
-                _ => AuthError::Malformed("its parts can't be read"),
+                _ => UNREADABLE,
             })?
             .claims;
-        self.read(&claims)
+        trusted.read(&claims, self.clock.now())
     }
 
-    fn read(&self, claims: &Value) -> Result<Identity, AuthError> {
-        let now = self.clock.now();
+    /// The issuer that a token claims to be of, which is to be proved by its signature.
+    fn named_by(&self, token: &str) -> Result<&Trusted, AuthError> {
+        let payload = token.split('.').nth(1).and_then(|payload| BASE64_URL_SAFE_NO_PAD.decode(payload).ok());
+        let claims: Value = payload.and_then(|json| serde_json::from_slice(&json).ok()).ok_or(UNREADABLE)?;
+        match claims.get("iss") {
+            None | Some(Value::Null) => Err(AuthError::ClaimMissing("iss".to_owned())),
+            Some(issuer) => {
+                self.trusted.iter().find(|it| *issuer == it.issuer.issuer.as_str()).ok_or(AuthError::WrongIssuer)
+            }
+        }
+    }
+}
+
+impl Keys {
+    fn of(source: &KeySource, clock: &Arc<dyn Clock>) -> Result<Self, String> {
+        Ok(match source {
+            KeySource::Secret(secret) => Self::One(Arc::new(VerifyingKey::from_secret(secret.expose()))),
+            KeySource::PublicKey { path, pem } => {
+                let key = VerifyingKey::from_pem(pem).map_err(|fault| format!("{}: {fault}", path.display()))?;
+                Self::One(Arc::new(key))
+            }
+            KeySource::Jwks(url) => {
+                let jwks = Jwks::new(url.clone(), clock.clone());
+                Self::Set(Arc::new(jwks.map_err(|fault| format!("no client can be made: {fault}"))?))
+            }
+        })
+    }
+}
+
+impl Trusted {
+    /// What verified claims say, as far as this issuer may say it.
+    fn read(&self, claims: &Value, now: DateTime<Utc>) -> Result<Identity, AuthError> {
+        let Issuer { issuer, audience, claims: places, .. } = &self.issuer;
         let expires_at = time(claims, "exp")?.ok_or_else(|| AuthError::ClaimMissing("exp".to_owned()))?;
+        // Again, of what was verified.
         match claims.get("iss") {
             None | Some(Value::Null) => return Err(AuthError::ClaimMissing("iss".to_owned())),
-            Some(Value::String(issuer)) if *issuer == self.issuer => {}
+            Some(Value::String(named)) if named == issuer => {}
             Some(_) => return Err(AuthError::WrongIssuer),
         }
         match claims.get("aud") {
             None | Some(Value::Null) => return Err(AuthError::ClaimMissing("aud".to_owned())),
-            Some(Value::String(audience)) if *audience == self.audience => {}
-            Some(Value::Array(many)) if many.iter().any(|one| one.as_str() == Some(&self.audience)) => {}
+            Some(Value::String(named)) if named == audience => {}
+            Some(Value::Array(many)) if many.iter().any(|one| one.as_str() == Some(audience)) => {}
             Some(_) => return Err(AuthError::WrongAudience),
         }
         if now >= expires_at.checked_add_signed(LEEWAY).unwrap_or(expires_at) {
@@ -247,16 +284,26 @@ impl Authenticator {
             return Err(AuthError::NotYetValid);
         }
         required(claims, "/sub")?;
+        let company_slug = required(claims, &places.company)?;
+        if !self.issuer.may_speak_for(&company_slug) {
+            return Err(AuthError::CompanyNotAllowed);
+        }
+        let roles = match (roles(claims, &places.roles), &self.issuer.default_roles) {
+            (Err(AuthError::ClaimMissing(_)), Some(roles)) => roles.clone(),
+            (roles, _) => roles?,
+        };
         Ok(Identity {
-            company_slug: required(claims, &self.claims.company)?,
-            subject: required(claims, &self.claims.subject)?,
-            roles: roles(claims, &self.claims.roles)?,
-            name: optional(claims, &self.claims.name),
-            email: optional(claims, &self.claims.email),
+            company_slug,
+            subject: required(claims, &places.subject)?,
+            roles,
+            name: optional(claims, &places.name),
+            email: optional(claims, &places.email),
             expires_at,
         })
     }
 }
+
+const UNREADABLE: AuthError = AuthError::Malformed("its parts can't be read");
 
 /// What is read of a token's header before its signature is checked.
 #[derive(Deserialize)]

@@ -9,30 +9,32 @@ use tower::util::{Either, option_layer};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::answer::REQUEST_ID;
-use crate::config::Origins;
+use crate::config::{Http, Origins};
 
 /// How long a browser may remember what it was allowed.
 const REMEMBERED: Duration = Duration::from_hours(1);
 
 /// Answers browsers that ask whether a page of another origin may call. Without such origins there is no answer, which
 /// is a no.
-pub(super) fn cors(origins: &Origins) -> Either<CorsLayer, Identity> {
-    let allowed = match origins {
+pub(super) fn cors(http: &Http) -> Either<CorsLayer, Identity> {
+    let allowed = match &http.allowed_origins {
         Origins::Own => return option_layer(None),
         Origins::These(origins) => AllowOrigin::list(origins.iter().cloned()),
         Origins::Any => AllowOrigin::any(),
     };
+    let mut headers = vec![
+        header::ACCEPT,
+        header::AUTHORIZATION,
+        header::CONTENT_TYPE,
+        HeaderName::from_static("traceparent"),
+        HeaderName::from_static("tracestate"),
+    ];
+    headers.extend(http.allowed_headers.iter().cloned());
     // Tokens are sent in a header, which a page must know: there are no cookies to be had.
     let layer = CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([
-            header::ACCEPT,
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            HeaderName::from_static("traceparent"),
-            HeaderName::from_static("tracestate"),
-        ])
+        .allow_headers(headers)
         .expose_headers([REQUEST_ID, header::RETRY_AFTER, HeaderName::from_static("traceresponse")])
         .max_age(REMEMBERED);
     option_layer(Some(layer))

@@ -138,7 +138,7 @@ impl<E> fmt::Debug for App<E> {
 /// `/playground`.
 pub fn router<E: Executor>(app: App<E>) -> Router {
     let app = Arc::new(app);
-    let shared = browser::cors(&app.config.http.allowed_origins);
+    let shared = browser::cors(&app.config.http);
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle::<E>).layer(shared.clone()))
         .route("/graphql/stream", any(sse::handle::<E>).layer(shared))

@@ -330,6 +330,8 @@ async fn connection(
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(header_timeout).max_header_size(MAX_HEADER_BYTES);
+    // For the answer to an upgrade.
+    builder.preserve_header_case(true);
     let connection =
         builder.serve_connection(TokioIo::new(Box::pin(stream)), TowerToHyperService::new(service)).with_upgrades();
     let mut connection = std::pin::pin!(connection);

@@ -17,6 +17,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::auth::bearer;
 use super::graphql::Early;
 use super::negotiate::Media;
 use super::server::Peer;
@@ -79,14 +80,20 @@ pub(super) async fn upgrade<E: Executor>(State(app): State<Arc<App<E>>>, request
     let spoken = upgrade.selected_protocol().is_some();
     let ending = app.sockets.enter();
     let peer = parts.extensions.remove::<Peer>();
-    upgrade
+    // It is spoken of once the socket is open, where a client hears why.
+    let bearer = bearer(&parts.headers).map(|token| token.map(str::to_owned));
+    let mut response = upgrade
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
         .max_message_size(max_message)
         .max_frame_size(max_frame)
         .on_upgrade(async move |socket| {
-            session::run(app, socket, spoken, ending).await;
+            session::run(app, socket, spoken, bearer, ending).await;
             // The connection counts until now.
             drop(peer);
-        })
+        });
+    // Among them is how the client wrote the names of its headers, which hyper then writes in the same way: there are
+    // clients that look for `Sec-WebSocket-Protocol` and for no other spelling.
+    response.extensions_mut().extend(parts.extensions);
+    response
 }

@@ -86,6 +86,48 @@ fn keys_and_databases_that_can_t_be_used_are_found() {
 }
 
 #[test]
+fn the_issuers_of_the_file_are_checked_and_shown_without_their_secrets() {
+    let listed = |rest: &str| {
+        format!(
+            "[[jwt.issuers]]\nissuer = \"https://id.acme.example\"\naudience = \"cosell\"\ncompanies = [\"acme\"]\n\
+             jwks_url = \"https://me:hush@id.acme.example/keys?key=hush\"\n\
+             [[jwt.issuers]]\nissuer = \"machines\"\naudience = \"cosell\"\n{rest}\n"
+        )
+    };
+    let checked = |rest: &str| {
+        let cli = Cli::new().env("COSELL_CONFIG", "cosell.toml");
+        cli.file("cosell.toml", listed(rest)).file("key.pem", "no key");
+        cli.run(["--check-config"])
+    };
+    let output = checked(&format!("companies = [\"globex\"]\nsecret = \"{SECRET}\""));
+    let said = output.ok();
+    let line = said.lines().find(|line| line.starts_with("jwt.issuers = ")).expect("a line of the issuers");
+    assert!(line.contains("https://id.acme.example/keys") && line.contains("\"machines\""), "{line}");
+    assert!(line.ends_with("# cosell.toml: jwt.issuers"), "{line}");
+    assert!(!output.to_string().contains("hush") && !output.to_string().contains(SECRET), "{output}");
+
+    for (rest, fault) in [
+        ("companies = [\"globex\"]", "cosell.toml: jwt.issuers[1]: must have one key source"),
+        (
+            "companies = [\"globex\"]\nsecret = \"hush\"",
+            "cosell.toml: jwt.issuers[1].secret: must have at least 32 bytes",
+        ),
+        (
+            "companies = [\"globex\"]\npublic_key = \"key.pem\"",
+            "cosell.toml: jwt.issuers[1].public_key: key.pem: holds no public key",
+        ),
+        (
+            &format!("secret = \"{SECRET}\""),
+            "cosell.toml: jwt.issuers[1]: \"machines\" may speak for acme, and so may \"https://id.acme.example\"",
+        ),
+    ] {
+        let output = checked(rest);
+        assert!(output.failed(2).contains(fault), "{fault}\n{output}");
+        assert!(!output.to_string().contains("hush"), "{output}");
+    }
+}
+
+#[test]
 fn a_check_for_another_command_asks_for_no_key_and_runs_nothing() {
     let cli = Cli::new();
     cli.run(["--check-config", "migrate"]).ok();

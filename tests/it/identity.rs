@@ -5,6 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use cosell::domain::clock::Clock as _;
 use cosell::server::RunningServer;
+use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Value, json};
 
 use crate::on_both_databases;
@@ -198,6 +199,155 @@ on_both_databases! {
         issuer.recover();
         world.clock.advance(TimeDelta::minutes(5));
         viewer(&server, &key.token(&good(&world))).await.ok();
+        server.shutdown().await;
+    }
+
+    async fn an_rsa_key_takes_ps256_where_its_issuer_does_not_say_otherwise(world: World) {
+        let (both, rs256, ps256) = (Key::rsa("both"), Key::rsa("rs256"), Key::rsa("ps256"));
+        let mut published = [both, rs256, ps256];
+        published[0].jwk.as_object_mut().expect("an object").remove("alg");
+        published[2].jwk["alg"] = json!("PS256");
+        let issuer = Issuer::start(&published.iter().collect::<Vec<_>>()).await;
+        let url = issuer.url();
+        let server = world.another_server_with(&[("COSELL_JWT_SECRET", None), ("COSELL_JWKS_URL", Some(&url))]).await;
+        let by = |key: &Key, algorithm| {
+            key.token_with(&Header { kid: Some(key.kid.clone()), ..Header::new(algorithm) }, &good(&world))
+        };
+        let [both, rs256, ps256] = &published;
+        for token in
+            [by(both, Algorithm::RS256), by(both, Algorithm::PS256), by(rs256, Algorithm::RS256), by(ps256, Algorithm::PS256)]
+        {
+            viewer(&server, &token).await.ok();
+        }
+        refused(&server, &by(rs256, Algorithm::PS256), "PS256 by a key that is for RS256").await;
+        refused(&server, &by(ps256, Algorithm::RS256), "RS256 by a key that is for PS256").await;
+        refused(&server, &by(both, Algorithm::PS384), "PS384").await;
+        refused(&server, &hs256(both.public_pem.as_bytes(), &good(&world)), "HS256 by a published key").await;
+        // Without an id, the only key that can be meant is taken.
+        let nameless = Issuer::start(&[rs256, ps256]).await;
+        let url = nameless.url();
+        let other = world.another_server_with(&[("COSELL_JWT_SECRET", None), ("COSELL_JWKS_URL", Some(&url))]).await;
+        let unnamed = |key: &Key, algorithm| key.token_with(&Header::new(algorithm), &good(&world));
+        viewer(&other, &unnamed(ps256, Algorithm::PS256)).await.ok();
+        refused(&other, &unnamed(ps256, Algorithm::RS256), "by the key of another algorithm").await;
+        server.shutdown().await;
+        other.shutdown().await;
+    }
+
+    async fn each_issuer_speaks_for_its_own_companies_with_its_own_keys(world: World) {
+        let (acme, globex) = (Key::rsa("k"), Key::ed25519("k"));
+        let (keys_of_acme, keys_of_globex) = (Issuer::start(&[&acme]).await, Issuer::start(&[&globex]).await);
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let file = folder.path().join("cosell.toml");
+        let listed = format!(
+            "[[jwt.issuers]]\nissuer = \"https://id.acme.example\"\naudience = \"leads\"\njwks_url = \"{}\"\n\
+             companies = [\"acme\"]\n\
+             [[jwt.issuers]]\nissuer = \"https://id.globex.example\"\naudience = \"cosell\"\njwks_url = \"{}\"\n\
+             companies = [\"globex\", \"nowhere\"]\nclaims.roles = \"/groups\"\ndefault_roles = [\"VIEWER\"]\n",
+            keys_of_acme.url(),
+            keys_of_globex.url()
+        );
+        std::fs::write(&file, listed).expect("the folder can be written to");
+        let file = file.to_str().expect("a path of ASCII");
+        let others = [("COSELL_CONFIG", Some(file)), ("COSELL_JWT_COMPANIES", Some("initech,umbrella"))];
+        let server = world.another_server_with(&others).await;
+        let of = |issuer: &str, audience: &str, company: &str| {
+            let claims = with(with(good(&world), "iss", json!(issuer)), "aud", json!(audience));
+            with(claims, "company", json!(company))
+        };
+        let of_acme = |company: &str| of("https://id.acme.example", "leads", company);
+        let of_globex = |company: &str| of("https://id.globex.example", "cosell", company);
+        let of_us = |company: &str| with(good(&world), "company", json!(company));
+        let sees = async |token: String, company: &str, roles: Value| {
+            let seen = viewer(&server, &token).await.ok();
+            assert_eq!((seen.text_at("/viewer/company/slug"), seen.at("/viewer/roles")), (company, &roles));
+        };
+        sees(acme.token(&of_acme("acme")), "acme", json!(["ADMIN"])).await;
+        // Its roles stand elsewhere, and are not there.
+        sees(globex.token(&of_globex("globex")), "globex", json!(["VIEWER"])).await;
+        sees(globex.token(&with(of_globex("globex"), "groups", json!(["SALES"]))), "globex", json!(["SALES"])).await;
+        sees(globex.token(&with(of_globex("globex"), "groups", json!([]))), "globex", json!([])).await;
+        sees(hs256(SECRET.as_bytes(), &of_us("initech")), "initech", json!(["ADMIN"])).await;
+
+        let rows = Rows::of(&world.database).await;
+        let before = rows.now().await;
+        for (why, token) in [
+            ("acme's name by the key of globex", globex.token(&of_acme("acme"))),
+            ("globex's name by the key of acme", acme.token(&of_globex("globex"))),
+            ("acme's name by the secret", hs256(SECRET.as_bytes(), &of_acme("acme"))),
+            ("our name by the key of acme", acme.token(&of_us("initech"))),
+            ("acme's name by its public key as the secret", hs256(acme.public_pem.as_bytes(), &of_acme("acme"))),
+            ("acme's name without a signature", unsigned(&of_acme("acme"))),
+            ("nobody's name", acme.token(&of("https://evil.example", "leads", "acme"))),
+            ("two names", acme.token(&with(of_acme("acme"), "iss", json!(["https://id.acme.example", "cosell"])))),
+            ("the audience of the other", acme.token(&of("https://id.acme.example", "cosell", "acme"))),
+            ("a role by the claim of the others", acme.token(&without(of_acme("acme"), "roles"))),
+        ] {
+            refused(&server, &token, why).await;
+        }
+        // Whose company it is not hears the same whether there is one.
+        let message = "The bearer token's issuer may not speak for the company that it names.";
+        for token in [
+            acme.token(&of_acme("globex")),
+            acme.token(&of_acme("Acme")),
+            acme.token(&of_acme("acme2")),
+            acme.token(&of_acme("never-heard-of")),
+            globex.token(&of_globex("acme")),
+            hs256(SECRET.as_bytes(), &of_us("acme")),
+            hs256(SECRET.as_bytes(), &of_us("never-heard-of")),
+        ] {
+            refused(&server, &token, message).await;
+            let answer = viewer(&server, &token).await;
+            assert_eq!((answer.status.as_u16(), answer.errors[0]["message"].as_str()), (401, Some(message)));
+        }
+        let unregistered = viewer(&server, &globex.token(&of_globex("nowhere"))).await;
+        assert_eq!(unregistered.code(), "UNAUTHENTICATED");
+        rows.unchanged_since(&before, "a token of the wrong issuer").await;
+        // One that is down does not take the others with it.
+        keys_of_acme.fail();
+        sees(globex.token(&of_globex("globex")), "globex", json!(["VIEWER"])).await;
+        server.shutdown().await;
+    }
+
+    async fn a_subject_is_one_member_whichever_issuer_names_it_where_the_operator_says_so(world: World) {
+        let key = Key::ed25519("k");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (pem, file) = (folder.path().join("key.pem"), folder.path().join("cosell.toml"));
+        std::fs::write(&pem, &key.public_pem).expect("the folder can be written to");
+        let listed = format!(
+            "[[jwt.issuers]]\nissuer = \"https://new.example\"\naudience = \"cosell\"\npublic_key = {:?}\n\
+             companies = [\"acme\"]\nshared_subjects = true\n",
+            pem.display().to_string()
+        );
+        std::fs::write(&file, listed).expect("the folder can be written to");
+        let server = world.another_server_with(&[("COSELL_CONFIG", file.to_str())]).await;
+        let id = async |token: String| {
+            Client::new(server.addr, Some(&token)).query("{ viewer { id } }", json!({})).await.ok().text_at("/viewer/id").to_owned()
+        };
+        let moved = with(good(&world), "iss", json!("https://new.example"));
+        let before = id(hs256(SECRET.as_bytes(), &good(&world))).await;
+        assert_eq!(id(key.token(&moved)).await, before);
+        assert_ne!(id(key.token(&with(moved, "sub", json!("bob")))).await, before);
+        server.shutdown().await;
+    }
+
+    async fn a_token_without_roles_has_those_that_are_configured(world: World) {
+        let server = world.another_server_with(&[("COSELL_JWT_DEFAULT_ROLES", Some("VIEWER"))]).await;
+        let sign = |claims: &Value| hs256(SECRET.as_bytes(), claims);
+        for (claims, roles) in [
+            (without(good(&world), "roles"), json!(["VIEWER"])),
+            (with(good(&world), "roles", json!(null)), json!(["VIEWER"])),
+            (with(good(&world), "roles", json!([])), json!([])),
+            (good(&world), json!(["ADMIN"])),
+        ] {
+            let seen = viewer(&server, &sign(&claims)).await.ok();
+            assert_eq!(seen.at("/viewer/roles"), &roles, "{claims}");
+        }
+        let mut socket = Socket::connect(server.addr, &sign(&without(good(&world), "roles"))).await;
+        let mut feed = socket.subscribe("{ viewer { roles } }", json!({})).await;
+        assert_eq!(feed.next_within(PATIENCE).await, json!({ "viewer": { "roles": ["VIEWER"] } }));
+        refused(world.server(), &sign(&without(good(&world), "roles")), "without roles").await;
+        refused(&server, &sign(&with(good(&world), "roles", json!([1]))), "with roles that are no names").await;
         server.shutdown().await;
     }
 

@@ -51,16 +51,15 @@ function closed(code: number, reason: string): Interrupted {
   switch (code) {
     case 4403:
       return new Interrupted('TOKEN', message);
-    case 4429:
-      return new Interrupted('BUSY', message);
     case 1007:
     case 1009:
     case 4400:
     case 4406:
     case 4409:
+    case 4429:
       return new Interrupted('FINAL', message);
     default:
-      // 1001 and 1013: the server ends, or had to let go; 1006: the network. All want a new connection.
+      // 1001 and 1013: the server ends, or can't now; 1006: the network. All want a new connection.
       return new Interrupted('LOST', message);
   }
 }

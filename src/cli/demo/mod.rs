@@ -62,6 +62,8 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
     if !matches!(config.jwt.key, Some(KeySource::Secret(_))) {
         config.jwt.key = Some(KeySource::Secret(secret(&config.database.url)?));
     }
+    // Its people are of its own making.
+    (config.jwt.companies, config.jwt.issuers) = (None, Vec::new());
     let end = End::prepare()?;
     let people = people(&config)?;
     let server = serve::start(config.clone(), system_clock(), people.clone()).await?;

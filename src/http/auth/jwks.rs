@@ -51,10 +51,10 @@ impl KeySet {
         if let Some(kid) = kid {
             let with_id: Vec<_> = self.keys.iter().filter(|(id, _)| id.as_deref() == Some(kid)).collect();
             // An id may be given to keys of different types; a wrong algorithm is told apart by the caller.
-            let best = with_id.iter().find(|(_, key)| key.algorithm == algorithm).or(with_id.first())?;
+            let best = with_id.iter().find(|(_, key)| key.algorithms.contains(&algorithm)).or(with_id.first())?;
             return Some(best.1.clone());
         }
-        let mut keys = self.keys.iter().filter(|(_, key)| key.algorithm == algorithm);
+        let mut keys = self.keys.iter().filter(|(_, key)| key.algorithms.contains(&algorithm));
         let (_, only) = keys.next()?;
         keys.next().is_none().then(|| only.clone())
     }
@@ -154,7 +154,7 @@ impl Jwks {
             .take(MAX_KEYS)
             .collect();
         if keys.is_empty() {
-            return Err("the key set has no key that can be used (RS256, ES256 or EdDSA)".into());
+            return Err("the key set has no key that can be used (RS256, PS256, ES256 or EdDSA)".into());
         }
         Ok(keys)
     }

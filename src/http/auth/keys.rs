@@ -1,4 +1,4 @@
-//! Keys, each bound to the one algorithm it verifies.
+//! Keys, each bound to the algorithms of its kind.
 
 use std::fmt;
 
@@ -11,23 +11,26 @@ use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, K
 use jsonwebtoken::{Algorithm, DecodingKey};
 
 /// What keys of a key set may sign with.
-pub(super) const PUBLIC_KEY_ALGORITHMS: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+pub(super) const PUBLIC_KEY_ALGORITHMS: [Algorithm; 4] =
+    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
+/// What an RSA key signs with, unless its issuer says which.
+const RSA: &[Algorithm] = &[Algorithm::RS256, Algorithm::PS256];
 
-/// A key and the one algorithm it is for.
+/// A key and the algorithms it is for, all of its kind.
 pub(super) struct VerifyingKey {
-    pub(super) algorithm: Algorithm,
+    pub(super) algorithms: &'static [Algorithm],
     pub(super) decoding: DecodingKey,
 }
 
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifyingKey").field("algorithm", &self.algorithm).finish_non_exhaustive()
+        f.debug_struct("VerifyingKey").field("algorithms", &self.algorithms).finish_non_exhaustive()
     }
 }
 
 impl VerifyingKey {
     pub(super) fn from_secret(secret: &str) -> Self {
-        Self { algorithm: Algorithm::HS256, decoding: DecodingKey::from_secret(secret.as_bytes()) }
+        Self { algorithms: &[Algorithm::HS256], decoding: DecodingKey::from_secret(secret.as_bytes()) }
     }
 
     /// A public key (or a certificate) in PEM: RSA of 2048 bits or more, P-256, or Ed25519.
@@ -36,17 +39,17 @@ impl VerifyingKey {
             return Err("holds a private key, which does not belong on this server; give the public key".to_owned());
         }
         let bytes = pem.as_bytes();
-        let candidates: [(Algorithm, &'static dyn VerificationAlgorithm, _); 3] = [
-            (Algorithm::RS256, &RSA_PKCS1_2048_8192_SHA256, DecodingKey::from_rsa_pem(bytes)),
-            (Algorithm::ES256, &ECDSA_P256_SHA256_FIXED, DecodingKey::from_ec_pem(bytes)),
-            (Algorithm::EdDSA, &ED25519, DecodingKey::from_ed_pem(bytes)),
+        let candidates: [(&[Algorithm], &'static dyn VerificationAlgorithm, _); 3] = [
+            (RSA, &RSA_PKCS1_2048_8192_SHA256, DecodingKey::from_rsa_pem(bytes)),
+            (&[Algorithm::ES256], &ECDSA_P256_SHA256_FIXED, DecodingKey::from_ec_pem(bytes)),
+            (&[Algorithm::EdDSA], &ED25519, DecodingKey::from_ed_pem(bytes)),
         ];
-        for (algorithm, verification, decoding) in candidates {
+        for (algorithms, verification, decoding) in candidates {
             if let Ok(decoding) = decoding
                 && let Ok(raw) = decoding.try_get_as_bytes()
                 && ParsedPublicKey::new(verification, raw).is_ok()
             {
-                return Ok(Self { algorithm, decoding });
+                return Ok(Self { algorithms, decoding });
             }
         }
         Err("holds no public key that can be used: RSA of 2048 to 8192 bits, P-256 or Ed25519, in PEM".to_owned())
@@ -58,18 +61,24 @@ impl VerifyingKey {
         let for_signatures = matches!(common.public_key_use, None | Some(PublicKeyUse::Signature));
         let for_verifying =
             common.key_operations.as_ref().is_none_or(|operations| operations.contains(&KeyOperations::Verify));
-        let (algorithm, named) = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
-            AlgorithmParameters::EllipticCurve(it) if it.curve == EllipticCurve::P256 => {
-                (Algorithm::ES256, KeyAlgorithm::ES256)
+        let algorithms: &[Algorithm] = match (&jwk.algorithm, common.key_algorithm) {
+            (AlgorithmParameters::RSA(_), None) => RSA,
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::RS256)) => &[Algorithm::RS256],
+            (AlgorithmParameters::RSA(_), Some(KeyAlgorithm::PS256)) => &[Algorithm::PS256],
+            (AlgorithmParameters::EllipticCurve(it), None | Some(KeyAlgorithm::ES256))
+                if it.curve == EllipticCurve::P256 =>
+            {
+                &[Algorithm::ES256]
             }
-            AlgorithmParameters::OctetKeyPair(it) if it.curve == EllipticCurve::Ed25519 => {
-                (Algorithm::EdDSA, KeyAlgorithm::EdDSA)
+            (AlgorithmParameters::OctetKeyPair(it), None | Some(KeyAlgorithm::EdDSA))
+                if it.curve == EllipticCurve::Ed25519 =>
+            {
+                &[Algorithm::EdDSA]
             }
             // A shared secret has no place in a public document.
             _ => return None,
         };
-        if !for_signatures || !for_verifying || common.key_algorithm.is_some_and(|it| it != named) {
+        if !for_signatures || !for_verifying {
             return None;
         }
         let decoding = DecodingKey::from_jwk(jwk).ok()?;
@@ -80,7 +89,7 @@ impl VerifyingKey {
             AlgorithmParameters::EllipticCurve(_) => parses(&ECDSA_P256_SHA256_FIXED, &decoding),
             _ => parses(&ED25519, &decoding),
         };
-        sound.then_some(Self { algorithm, decoding })
+        sound.then_some(Self { algorithms, decoding })
     }
 }
 

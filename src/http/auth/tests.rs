@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::*;
 use crate::clock::ManualClock;
-use crate::config::{Secret, load};
+use crate::config::{self, Secret, load};
 use crate::domain::arbitrary::any_json;
 
 pub(crate) const SECRET: &str = "a secret of the tests, long enough";
@@ -79,7 +79,11 @@ impl Pair {
     }
 
     fn token(&self, kid: Option<&str>, claims: &Value) -> String {
-        let mut header = TokenHeader::new(self.algorithm);
+        self.token_by(self.algorithm, kid, claims)
+    }
+
+    fn token_by(&self, algorithm: Algorithm, kid: Option<&str>, claims: &Value) -> String {
+        let mut header = TokenHeader::new(algorithm);
         header.kid = kid.map(str::to_owned);
         jsonwebtoken::encode(&header, claims, &self.signing).unwrap()
     }
@@ -90,9 +94,12 @@ impl Pair {
         serde_json::to_value(jwk).unwrap()
     }
 
+    fn key_source(&self) -> KeySource {
+        KeySource::PublicKey { path: "key.pem".into(), pem: self.public_pem.clone() }
+    }
+
     fn authenticator(&self) -> Result<Authenticator, ConfigFaults> {
-        let key = KeySource::PublicKey { path: "key.pem".into(), pem: self.public_pem.clone() };
-        Authenticator::new(&config(Some(key)), clock())
+        Authenticator::new(&config(Some(self.key_source())), clock())
     }
 }
 
@@ -231,13 +238,178 @@ async fn each_kind_of_public_key_verifies_its_own_algorithm_only() {
     assert_eq!(pairs[2].authenticator().unwrap().authenticate(&stranger).await, Err(AuthError::BadSignature));
 }
 
+#[tokio::test]
+async fn an_rsa_key_verifies_ps256_as_well_as_rs256_and_nothing_else() {
+    let pair = Pair::rsa();
+    let auth = pair.authenticator().unwrap();
+    for (algorithm, good) in [
+        (Algorithm::RS256, true),
+        (Algorithm::PS256, true),
+        (Algorithm::RS384, false),
+        (Algorithm::RS512, false),
+        (Algorithm::PS384, false),
+        (Algorithm::PS512, false),
+    ] {
+        let token = pair.token_by(algorithm, None, &claims());
+        assert_eq!(auth.authenticate(&token).await.is_ok(), good, "{algorithm:?}");
+        // Under the name of the other one the signature is another.
+        for name in ["RS256", "PS256"].map(|name| name.parse::<Algorithm>().unwrap()) {
+            let header = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(&TokenHeader::new(name)).unwrap());
+            let renamed = format!("{header}.{}", token.split_once('.').unwrap().1);
+            if name != algorithm {
+                assert_eq!(
+                    auth.authenticate(&renamed).await,
+                    Err(AuthError::BadSignature),
+                    "{algorithm:?} as {name:?}"
+                );
+            }
+        }
+    }
+    let stranger = Pair::rsa().token_by(Algorithm::PS256, None, &claims());
+    assert_eq!(auth.authenticate(&stranger).await, Err(AuthError::BadSignature));
+}
+
+#[test]
+fn a_key_of_a_key_set_is_for_the_algorithm_that_it_names_if_its_kind_has_it() {
+    let algorithms = |jwk: &Value| {
+        VerifyingKey::from_jwk(&serde_json::from_value(jwk.clone()).unwrap()).map(|key| key.algorithms.to_vec())
+    };
+    let named = |pair: &Pair, alg: Value| {
+        let mut jwk = pair.jwk("a");
+        jwk["alg"] = alg;
+        algorithms(&jwk)
+    };
+    let (rsa, ec, ed) = (Pair::rsa(), Pair::ec(&ECDSA_P256_SHA256_FIXED_SIGNING), Pair::ed());
+    assert_eq!(named(&rsa, Value::Null), Some(vec![Algorithm::RS256, Algorithm::PS256]));
+    assert_eq!(named(&rsa, json!("RS256")), Some(vec![Algorithm::RS256]));
+    assert_eq!(named(&rsa, json!("PS256")), Some(vec![Algorithm::PS256]));
+    for alg in ["HS256", "RS384", "PS512", "ES256", "RSA-OAEP"] {
+        assert_eq!(named(&rsa, json!(alg)), None, "{alg}");
+    }
+    assert_eq!(named(&ec, Value::Null), Some(vec![Algorithm::ES256]));
+    assert_eq!(named(&ed, Value::Null), Some(vec![Algorithm::EdDSA]));
+    for pair in [&ec, &ed] {
+        for alg in ["HS256", "PS256", "RS256"] {
+            assert_eq!(named(pair, json!(alg)), None, "{alg}");
+        }
+    }
+    assert_eq!(algorithms(&json!({"kty": "oct", "k": "AAAA", "alg": "HS256", "kid": "a"})), None);
+}
+
+const PARTNER: &str = "https://id.partner.example";
+
+/// An issuer besides the configured one.
+fn listed(key: KeySource, companies: &[&str]) -> config::Issuer {
+    config::Issuer {
+        place: "jwt.issuers[0]".to_owned(),
+        key,
+        issuer: PARTNER.to_owned(),
+        audience: "leads".to_owned(),
+        claims: config(None).jwt.claims,
+        companies: Some(companies.iter().map(|&slug| slug.to_owned()).collect()),
+        default_roles: None,
+        shared_subjects: false,
+    }
+}
+
+fn of_partner(company: &str) -> Value {
+    let mut claims = claims();
+    (claims["iss"], claims["aud"], claims["company"]) = (PARTNER.into(), "leads".into(), company.into());
+    claims
+}
+
+#[tokio::test]
+async fn each_issuer_has_its_own_key_audience_and_companies() {
+    let partner = Pair::ed();
+    let mut config = config(Some(KeySource::Secret(Secret::new(SECRET))));
+    config.jwt.companies = Some(vec!["acme".to_owned()]);
+    config.jwt.issuers = vec![listed(partner.key_source(), &["globex", "initech"])];
+    let auth = Authenticator::new(&config, clock()).unwrap();
+    assert_eq!(auth.authenticate(&hs256(SECRET.as_bytes(), &claims())).await.unwrap().company_slug, "acme");
+    for company in ["globex", "initech"] {
+        let identity = auth.authenticate(&partner.token(None, &of_partner(company))).await.unwrap();
+        assert_eq!(identity.company_slug, company);
+    }
+    // The name of one with the key of the other.
+    assert_eq!(auth.authenticate(&partner.token(None, &claims())).await, Err(AuthError::AlgorithmNotAllowed));
+    let forged = hs256(SECRET.as_bytes(), &of_partner("globex"));
+    assert_eq!(auth.authenticate(&forged).await, Err(AuthError::AlgorithmNotAllowed));
+    let forged = hs256(partner.public_pem.as_bytes(), &of_partner("globex"));
+    assert_eq!(auth.authenticate(&forged).await, Err(AuthError::AlgorithmNotAllowed));
+    let forged = Pair::ed().token(None, &of_partner("globex"));
+    assert_eq!(auth.authenticate(&forged).await, Err(AuthError::BadSignature));
+    // A company of the other, by no spelling; and one that nobody has.
+    for company in ["acme", "Globex", "GLOBEX", "globex2", "globe", "nowhere"] {
+        let refused = auth.authenticate(&partner.token(None, &of_partner(company))).await;
+        assert_eq!(refused, Err(AuthError::CompanyNotAllowed), "{company}");
+    }
+    let others = hs256(SECRET.as_bytes(), &with("company", "globex"));
+    assert_eq!(auth.authenticate(&others).await, Err(AuthError::CompanyNotAllowed));
+    // The audience of the other; nobody's issuer; no issuer.
+    let mut claims = of_partner("globex");
+    claims["aud"] = "cosell".into();
+    assert_eq!(auth.authenticate(&partner.token(None, &claims)).await, Err(AuthError::WrongAudience));
+    for (iss, error) in [
+        (json!("https://id.partner.example/"), AuthError::WrongIssuer),
+        (json!(["cosell", PARTNER]), AuthError::WrongIssuer),
+        (json!({"iss": PARTNER}), AuthError::WrongIssuer),
+        (Value::Null, AuthError::ClaimMissing("iss".to_owned())),
+    ] {
+        claims["iss"] = iss;
+        assert_eq!(auth.authenticate(&partner.token(None, &claims)).await, Err(error), "{claims}");
+    }
+    // Who says both says neither.
+    let twice = format!(r#"{{"iss":"cosell",{}"#, &of_partner("acme").to_string()[1..]);
+    let message =
+        format!("{}.{}", BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA"}"#), BASE64_URL_SAFE_NO_PAD.encode(twice));
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &partner.signing, Algorithm::EdDSA).unwrap();
+    assert_eq!(auth.authenticate(&format!("{message}.{signature}")).await, Err(UNREADABLE));
+}
+
+#[test]
+fn the_keys_of_all_issuers_are_checked_at_once() {
+    let unusable = |path: &str| KeySource::PublicKey { path: path.into(), pem: "none".to_owned() };
+    let mut config = config(Some(unusable("a.pem")));
+    config.jwt.issuers = vec![listed(unusable("b.pem"), &["globex"])];
+    let faults = Authenticator::new(&config, clock()).unwrap_err().0;
+    assert_eq!(faults.len(), 2);
+    assert!(faults[0].starts_with("jwt.public_key: a.pem: holds no public key"), "{}", faults[0]);
+    assert!(faults[1].starts_with("jwt.issuers[0].public_key: b.pem: holds no public key"), "{}", faults[1]);
+    // One of the list is enough.
+    config.jwt.key = None;
+    config.jwt.issuers[0].key = Pair::ed().key_source();
+    assert!(Authenticator::new(&config, clock()).is_ok());
+}
+
+#[tokio::test]
+async fn a_token_that_says_nothing_of_roles_has_those_that_are_configured() {
+    let mut config = config(Some(KeySource::Secret(Secret::new(SECRET))));
+    config.jwt.default_roles = Some(vec![Role::Viewer]);
+    let auth = Authenticator::new(&config, clock()).unwrap();
+    for (claims, roles) in [
+        (without("roles"), vec![Role::Viewer]),
+        (with("roles", Value::Null), vec![Role::Viewer]),
+        (with("roles", json!([])), vec![]),
+        (with("roles", ""), vec![]),
+        (with("roles", "offline_access"), vec![]),
+        (claims(), vec![Role::Admin, Role::Sales]),
+    ] {
+        let identity = auth.authenticate(&hs256(SECRET.as_bytes(), &claims)).await.unwrap();
+        assert_eq!(identity.roles, roles, "{claims}");
+    }
+    let refused = auth.authenticate(&hs256(SECRET.as_bytes(), &with("roles", json!([1])))).await;
+    assert_eq!(refused, Err(AuthError::ClaimInvalid("roles".to_owned())));
+    let refused = auth.authenticate(&hs256(SECRET.as_bytes(), &without("company"))).await;
+    assert_eq!(refused, Err(AuthError::ClaimMissing("company".to_owned())));
+}
+
 #[test]
 fn a_key_that_can_not_be_used_is_a_fault_of_the_configuration() {
     let fault = |pem: &str| {
         let key = KeySource::PublicKey { path: "key.pem".into(), pem: pem.to_owned() };
         Authenticator::new(&config(Some(key)), clock()).unwrap_err().to_string()
     };
-    let usable = "COSELL_JWT_PUBLIC_KEY: key.pem: holds no public key that can be used";
+    let usable = "jwt.public_key: key.pem: holds no public key that can be used";
     assert!(fault("").starts_with(usable));
     assert!(fault("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n").starts_with(usable));
     assert!(fault(&Pair::ec(&ECDSA_P384_SHA384_FIXED_SIGNING).public_pem).starts_with(usable));
@@ -307,7 +479,7 @@ proptest! {
             let _ = strip_bearer(token);
         }
         // Signed or not, claims of any form are read or refused in words.
-        if let Ok(identity) = auth.read(&json) {
+        if let Ok(identity) = auth.trusted[0].read(&json, auth.clock.now()) {
             prop_assert!(!identity.company_slug.trim().is_empty() && !identity.subject.trim().is_empty());
         }
     }
@@ -432,8 +604,8 @@ async fn a_key_of_a_set_is_bound_to_its_type_and_use() {
     let (rsa, ec, ed) = (Pair::rsa(), Pair::ec(&ECDSA_P256_SHA256_FIXED_SIGNING), Pair::ed());
     let mut for_encryption = ed.jwk("enc");
     for_encryption["use"] = "enc".into();
-    let mut mislabelled = rsa.jwk("ps");
-    mislabelled["alg"] = "PS256".into();
+    let mut mislabelled = rsa.jwk("es");
+    mislabelled["alg"] = "ES256".into();
     let shared = json!({"kty": "oct", "kid": "oct", "alg": "HS256", "k": BASE64_URL_SAFE_NO_PAD.encode(SECRET)});
     let unknown = json!({"kty": "AKP", "kid": "ml", "alg": "ML-DSA-44", "pub": "AAAA"});
     issuer.publish(&[rsa.jwk("rsa"), ec.jwk("ec"), for_encryption, mislabelled, shared, unknown]);
@@ -443,7 +615,7 @@ async fn a_key_of_a_set_is_bound_to_its_type_and_use() {
     assert!(auth.authenticate(&ec.token(Some("ec"), &claims())).await.is_ok());
     assert!(auth.authenticate(&rsa.token(None, &claims())).await.is_ok(), "the only RSA key needs no id");
     assert_eq!(auth.authenticate(&ed.token(Some("enc"), &claims())).await, Err(AuthError::UnknownKey));
-    assert_eq!(auth.authenticate(&rsa.token(Some("ps"), &claims())).await, Err(AuthError::UnknownKey));
+    assert_eq!(auth.authenticate(&rsa.token(Some("es"), &claims())).await, Err(AuthError::UnknownKey));
     assert_eq!(auth.authenticate(&ed.token(Some("rsa"), &claims())).await, Err(AuthError::AlgorithmNotAllowed));
     assert_eq!(auth.authenticate(&ec.token(Some("rsa"), &claims())).await, Err(AuthError::AlgorithmNotAllowed));
     let confused = hs256(SECRET.as_bytes(), &claims());

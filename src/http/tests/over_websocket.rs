@@ -4,6 +4,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -120,21 +121,123 @@ async fn only_graphql_transport_ws_is_spoken() {
     assert!(plain.unwrap().status().is_client_error());
 }
 
-#[tokio::test]
-async fn the_token_comes_in_connection_init_in_three_spellings() {
-    let server = Server::start().await;
-    let token = server.token("acme", &SystemClock);
-    for payload in [
-        json!({"Authorization": format!("Bearer {token}")}),
-        json!({"authorization": format!("bearer {token}")}),
-        json!({"token": token}),
-    ] {
-        let mut client = Client::new(&server).await;
-        client.say(json!({"type": "connection_init", "payload": payload})).await;
-        assert_eq!(client.message().await, json!({"type": "connection_ack"}));
+/// What a websocket hears that was opened with this header and says this payload.
+async fn greeted(server: &Server, header: Option<&str>, payload: &Value) -> Heard {
+    let mut request = format!("ws://{}/graphql/ws", server.address).into_client_request().unwrap();
+    request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+    if let Some(header) = header {
+        request.headers_mut().insert("authorization", header.parse().unwrap());
+    }
+    let mut client = Client(connect_async(request).await.unwrap().0);
+    client.say(json!({"type": "connection_init", "payload": payload})).await;
+    let heard = client.hear().await;
+    if heard == ack() {
         client.subscribe("1", "{ hello }").await;
         assert_eq!(client.message().await, next("1", &json!({"hello": "[Sales]"})));
         assert_eq!(client.message().await, json!({"type": "complete", "id": "1"}));
+    }
+    heard
+}
+
+fn ack() -> Heard {
+    Heard::Message(json!({"type": "connection_ack"}))
+}
+
+#[tokio::test]
+async fn the_token_comes_in_connection_init_in_the_forms_that_clients_use() {
+    let server = Server::start().await;
+    let token = server.token("acme", &SystemClock);
+    let bearer = format!("Bearer {token}");
+    for payload in [
+        json!({"Authorization": bearer}),
+        json!({"authorization": format!("bearer {token}")}),
+        json!({"token": token}),
+        json!({"token": bearer}),
+        json!({"authToken": token}),
+        json!({"authToken": bearer}),
+        json!({"headers": {"Authorization": bearer}}),
+        json!({"headers": {"AUTHORIZATION": bearer, "x-client": 7}, "other": [1]}),
+        // What is null is not there.
+        json!({"Authorization": null, "headers": {"authorization": null}, "token": null, "authToken": token}),
+    ] {
+        assert_eq!(greeted(&server, None, &payload).await, ack(), "{payload}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_may_come_with_the_upgrade() {
+    let server = Server::start().await;
+    let bearer = format!("Bearer {}", server.token("acme", &SystemClock));
+    for payload in [Value::Null, json!({}), json!({"headers": {}, "client": "x"}), json!({"token": null})] {
+        assert_eq!(greeted(&server, Some(&bearer), &payload).await, ack(), "{payload}");
+    }
+    // It holds, or the websocket does not open.
+    let expired = format!("Bearer {}", server.token("acme", &*manual_clock()));
+    for (header, reason) in [
+        (expired.replace("Bearer", "Token"), "malformed"),
+        ("Bearer".to_owned(), "malformed"),
+        (format!("{bearer}x"), "signature"),
+    ] {
+        let heard = greeted(&server, Some(&header), &Value::Null).await;
+        assert!(matches!(&heard, Heard::Closed(4403, why) if why.contains(reason)), "{header}: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn of_several_tokens_the_first_by_their_order_is_taken_and_no_bad_one_is_passed_over() {
+    let server = Server::start().await;
+    let token = server.token("acme", &SystemClock);
+    let (bearer, stranger) = (format!("Bearer {token}"), server.token("stranger", &SystemClock));
+    let other = format!("Bearer {stranger}");
+    for (header, payload) in [
+        (Some(&other), json!({"Authorization": bearer})),
+        (Some(&other), json!({"authToken": token})),
+        (None, json!({"Authorization": bearer, "headers": {"Authorization": other}, "token": stranger})),
+        (None, json!({"headers": {"Authorization": bearer}, "token": stranger, "authToken": stranger})),
+        (None, json!({"token": token, "authToken": stranger})),
+    ] {
+        assert_eq!(greeted(&server, header.map(String::as_str), &payload).await, ack(), "{header:?} {payload}");
+    }
+    let malformed = "Basic YTpi".to_owned();
+    for (header, payload) in [
+        (Some(&bearer), json!({"Authorization": other})),
+        (Some(&bearer), json!({"token": 7})),
+        (Some(&bearer), json!({"authToken": ""})),
+        (Some(&bearer), json!({"headers": {"Authorization": token}})),
+        (Some(&malformed), json!({"Authorization": bearer})),
+        (None, json!({"Authorization": "", "token": token})),
+        (None, json!({"headers": {"Authorization": [bearer]}, "token": token})),
+        (None, json!({"Authorization": bearer, "authorization": bearer})),
+        (None, json!({"headers": {"Authorization": bearer, "authorization": other}})),
+        (None, json!({"headers": [bearer]})),
+        (None, json!({"headers": {"token": token}})),
+    ] {
+        let heard = greeted(&server, header.map(String::as_str), &payload).await;
+        assert!(matches!(heard, Heard::Closed(4403, _)), "{header:?} {payload}: {heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_to_an_upgrade_writes_its_headers_as_the_client_did() {
+    let server = Server::start().await;
+    // As the clients in Python write it, which look for no other spelling; and as HTTP/2 would.
+    for name in ["Sec-WebSocket-Protocol", "sec-websocket-protocol"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "GET /graphql/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{name}: graphql-transport-ws\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(
+                tokio::time::timeout(Duration::from_secs(5), stream.read_u8()).await.expect("an answer").unwrap(),
+            );
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+        assert!(answer.lines().any(|line| line == format!("{name}: graphql-transport-ws")), "{answer}");
+        assert_eq!(answer.to_ascii_lowercase().matches("sec-websocket-protocol").count(), 1, "{answer}");
     }
 }
 
@@ -147,25 +250,29 @@ async fn without_a_good_token_the_socket_is_closed_4403() {
     for (payload, reason) in [
         (Value::Null, "Forbidden: A bearer token is required."),
         (json!({}), "Forbidden: A bearer token is required."),
-        (json!({"token": 7}), "Forbidden: A bearer token is required."),
+        (json!({"token": 7}), "Forbidden: The bearer token is malformed: "),
         (json!({"authorization": "x"}), "Forbidden: The bearer token is malformed: "),
         (json!({"token": "x.y.z"}), "Forbidden: The bearer token is malformed: "),
         (json!({"token": stranger}), "Forbidden: There is no such company."),
         (json!({"token": early}), "Forbidden: The bearer token"),
         (json!({"token": format!("{expired}.x")}), "Forbidden: The bearer token is malformed: "),
     ] {
-        let mut client = Client::new(&server).await;
-        client.say(json!({"type": "connection_init", "payload": payload})).await;
-        let (code, text) = client.closed().await;
-        assert_eq!(code, 4403, "{payload}: {text}");
-        assert!(text.starts_with(reason), "{payload}: {text}");
+        let heard = greeted(&server, None, &payload).await;
+        assert!(matches!(&heard, Heard::Closed(4403, text) if text.starts_with(reason)), "{payload}: {heard:?}");
     }
-    let mut client = Client::new(&server).await;
+}
+
+#[tokio::test]
+async fn what_may_go_well_later_is_closed_1013_which_clients_try_again() {
+    let server = quick(|config| config.limits.ws_max_sockets = 1).await;
     let broken = server.token("broken", &SystemClock);
-    client.say(json!({"type": "connection_init", "payload": {"token": broken}})).await;
-    let (code, reason) = client.closed().await;
-    assert_eq!(code, 1011);
-    assert!(!reason.contains("hush"));
+    let heard = greeted(&server, None, &json!({"token": broken})).await;
+    assert!(matches!(&heard, Heard::Closed(1013, reason) if !reason.contains("hush")), "{heard:?}");
+    let first = Client::ready(&server).await;
+    let second = greeted(&server, None, &json!({"token": server.token("acme", &SystemClock)})).await;
+    let full = "Too many websockets: a member may have 1 open at a time";
+    assert_eq!(second, Heard::Closed(1013, full.to_owned()));
+    drop(first);
 }
 
 #[tokio::test]

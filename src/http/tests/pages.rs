@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response};
 use serde_json::json;
 use tokio_tungstenite::connect_async;
@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Error};
 use super::over_http::{JSON, client, post};
 use super::toy::Server;
 use crate::clock::SystemClock;
-use crate::config::Origins;
+use crate::config::{Config, Origins};
 
 const PORTAL: &str = "https://portal.example";
 
@@ -62,6 +62,28 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
     assert_eq!((answer.status().as_u16(), header(answer.headers(), "access-control-allow-origin")), (405, ""));
     let server = with(Origins::Any).await;
     assert_eq!(header(preflight(&server, "/graphql", PORTAL).await.headers(), "access-control-allow-origin"), "*");
+}
+
+#[tokio::test]
+async fn pages_may_send_the_headers_that_are_configured_besides_the_usual() {
+    let own = ["x-client-version", "apollographql-client-name"].map(HeaderName::from_static);
+    let change = |config: &mut Config| {
+        config.http.allowed_origins = portal();
+        config.http.allowed_headers = own.to_vec();
+    };
+    let server = Server::with(change, Arc::new(SystemClock)).await;
+    for path in ["/graphql", "/graphql/stream"] {
+        let answer = preflight(&server, path, PORTAL).await;
+        let allowed: Vec<_> = header(answer.headers(), "access-control-allow-headers").split(',').collect();
+        for name in ["authorization", "content-type", "traceparent", own[0].as_str(), own[1].as_str()] {
+            assert!(allowed.contains(&name), "{name} {allowed:?}");
+        }
+        let foreign = preflight(&server, path, "https://evil.example").await;
+        assert_eq!(header(foreign.headers(), "access-control-allow-origin"), "");
+    }
+    let server = with(portal()).await;
+    let answer = preflight(&server, "/graphql", PORTAL).await;
+    assert!(!header(answer.headers(), "access-control-allow-headers").contains("x-client-version"));
 }
 
 #[tokio::test]

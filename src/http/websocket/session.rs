@@ -20,7 +20,7 @@ use super::{Close, writer};
 use crate::domain::actor::Member;
 use crate::error::{ErrorCode, Fault};
 use crate::http::answer::{self, RequestId};
-use crate::http::auth::{AuthError, strip_bearer};
+use crate::http::auth::{AuthError, bare_or_bearer, strip_bearer};
 use crate::http::live::{self, Over, Recipient};
 use crate::http::operation::{self, Params};
 use crate::http::server::{Ending, Seat};
@@ -49,7 +49,13 @@ impl From<Close> for End {
 }
 
 /// Serves a socket to its end.
-pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken: bool, ending: Ending) {
+pub(super) async fn run<E: Executor>(
+    app: Arc<App<E>>,
+    socket: WebSocket,
+    spoken: bool,
+    bearer: Result<Option<String>, AuthError>,
+    ending: Ending,
+) {
     let _open = Present::new(&app.observer.counts.websockets);
     let (sink, mut stream) = socket.split();
     let (out, queue) = mpsc::channel(QUEUE);
@@ -62,7 +68,7 @@ pub(super) async fn run<E: Executor>(app: Arc<App<E>>, socket: WebSocket, spoken
     let end = if spoken {
         let mut session = Session { app, out, running: Running::default(), tasks: JoinSet::new(), ending, seat: None };
         // Operations end here with the session.
-        session.serve(&mut stream).await
+        session.serve(&mut stream, bearer).await
     } else {
         drop(out);
         End::Close(Close::new(4406, "Subprotocol not acceptable: graphql-transport-ws is spoken here"))
@@ -94,16 +100,20 @@ struct Session<E> {
 }
 
 impl<E: Executor> Session<E> {
-    async fn serve(&mut self, stream: &mut SplitStream<WebSocket>) -> End {
+    async fn serve(&mut self, stream: &mut SplitStream<WebSocket>, bearer: Result<Option<String>, AuthError>) -> End {
         // What the sign-in holds is given back before the socket lives on.
-        match Box::pin(self.opened(stream)).await {
+        match Box::pin(self.opened(stream, bearer)).await {
             Ok((viewer, expires_at)) => self.operate(stream, viewer, expires_at).await,
             Err(end) => end,
         }
     }
 
-    /// Waits for `connection_init` and answers it.
-    async fn opened(&mut self, stream: &mut SplitStream<WebSocket>) -> Result<(Viewer, DateTime<Utc>), End> {
+    /// Waits for `connection_init` and answers it. `bearer` is the token that came with the request for the upgrade.
+    async fn opened(
+        &mut self,
+        stream: &mut SplitStream<WebSocket>,
+        bearer: Result<Option<String>, AuthError>,
+    ) -> Result<(Viewer, DateTime<Utc>), End> {
         let mut ending = self.ending.clone();
         let deadline = sleep(self.app.config.limits.ws_init_timeout);
         let mut deadline = std::pin::pin!(deadline);
@@ -122,12 +132,12 @@ impl<E: Executor> Session<E> {
                     let (member, expires_at) = tokio::select! {
                         () = ending.wait() => return Err(shutting_down()),
                         () = &mut deadline => return Err(late()),
-                        member = sign_in(&self.app, &payload) => member?,
+                        member = sign_in(&self.app, bearer, &payload) => member?,
                     };
                     let max = self.app.config.limits.ws_max_sockets;
                     let seat = self.app.sockets.seat(member.id, max);
                     self.seat = Some(seat.ok_or_else(|| {
-                        Close::new(4429, format!("Too many websockets: a member may have {max} open at a time"))
+                        again_later(format!("Too many websockets: a member may have {max} open at a time"))
                     })?);
                     self.send(&Outgoing::ConnectionAck).await?;
                     return Ok((Viewer::Member(member), expires_at));
@@ -170,7 +180,7 @@ impl<E: Executor> Session<E> {
                 () = self.out.closed() => return End::Gone,
                 Some(over) = self.tasks.join_next() => match over {
                     Ok(Some(close)) => return close.into(),
-                    Err(fault) if fault.is_panic() => return Close::new(1011, "Internal fault").into(),
+                    Err(fault) if fault.is_panic() => return again_later("Internal fault").into(),
                     Ok(None) | Err(_) => continue,
                 },
                 message = next(stream) => match message {
@@ -243,7 +253,7 @@ impl<E: Executor> Session<E> {
             _ = begun => Ok(()),
             () = ending.wait() => Ok(()),
             () = sleep(self.app.config.limits.request_timeout) => {
-                Err(Close::new(1013, "A subscription could not be begun in time: try again later").into())
+                Err(again_later("A subscription could not be begun in time: try again later").into())
             }
         }
     }
@@ -289,27 +299,55 @@ async fn next(stream: &mut SplitStream<WebSocket>) -> Result<Option<Incoming>, E
     }
 }
 
-/// The member of the token in `connection_init`'s payload.
-async fn sign_in<E: Executor>(app: &App<E>, payload: &Map<String, Value>) -> Result<(Member, DateTime<Utc>), Close> {
-    let header = payload.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization")).map(|(_, value)| value);
-    let token = match (header, payload.get("token")) {
-        (Some(Value::String(header)), _) => strip_bearer(header),
-        (None, Some(Value::String(token))) => Ok(token.as_str()),
-        _ => Err(AuthError::Missing),
-    };
+/// Closes a socket of which nothing was wrong. Clients take 1013 for what it is, and the other codes for final: 1011, and
+/// 4429 where it is not about `connection_init`.
+fn again_later(reason: impl Into<String>) -> Close {
+    Close::new(1013, reason)
+}
+
+/// The member of the token in `connection_init`'s payload, or else of the one that came with the upgrade.
+async fn sign_in<E: Executor>(
+    app: &App<E>,
+    bearer: Result<Option<String>, AuthError>,
+    payload: &Map<String, Value>,
+) -> Result<(Member, DateTime<Utc>), Close> {
+    let token = bearer.and_then(|bearer| match token(payload)? {
+        Some(token) => Ok(token.to_owned()),
+        None => bearer.ok_or(AuthError::Missing),
+    });
     let member = match token {
-        Ok(token) => app.member(token).await,
+        Ok(token) => app.member(&token).await,
         Err(error) => Err(Refusal::Token(error)),
     };
     member.map_err(|refusal| {
         let faults = answer::refusal_faults(refusal, RequestId::new());
         let (code, message) = faults.first().map_or((ErrorCode::Internal, ""), |it| (it.code, it.message.as_str()));
         match code {
-            ErrorCode::Unavailable | ErrorCode::RateLimited => Close::new(1013, message),
-            ErrorCode::Internal => Close::new(1011, message),
+            ErrorCode::Unavailable | ErrorCode::RateLimited | ErrorCode::Internal => again_later(message),
             _ => Close::forbidden(message),
         }
     })
+}
+
+/// The token of a payload, by the first of its forms that is there. One that can't be read is refused, not passed over.
+fn token(payload: &Map<String, Value>) -> Result<Option<&str>, AuthError> {
+    let headers = payload.get("headers").and_then(Value::as_object);
+    for place in [Some(payload), headers].into_iter().flatten() {
+        let mut found = place.iter().filter(|(name, value)| is_authorization(name) && !value.is_null());
+        let Some((_, value)) = found.next() else { continue };
+        if found.next().is_some() {
+            return Err(AuthError::Malformed("there is more than one Authorization"));
+        }
+        return strip_bearer(value.as_str().ok_or(NO_TEXT)?).map(Some);
+    }
+    let bare = ["token", "authToken"].into_iter().find_map(|name| payload.get(name).filter(|value| !value.is_null()));
+    bare.map(|value| value.as_str().map(bare_or_bearer).ok_or(NO_TEXT)).transpose()
+}
+
+const NO_TEXT: AuthError = AuthError::Malformed("it is not a string");
+
+fn is_authorization(name: &str) -> bool {
+    name.eq_ignore_ascii_case("authorization")
 }
 
 /// The operations that run on a socket, by the client's ids.

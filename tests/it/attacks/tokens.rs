@@ -165,7 +165,11 @@ async fn forgeries_are_refused(world: &World, server: &RunningServer, signer: &S
         forged.push(("alg that is no text", format!("{}.{payload}.", encode(&json!({ "alg": alg })))));
     }
     // The same key's other algorithms, and its own by another name: signed well, and not accepted.
-    for alg in ["HS384", "HS512", "RS384", "RS512", "PS256", "PS384", "PS512", "ES384", "ES512", "Ed25519", "ES256K"] {
+    let pss = (signer.name != "RS256").then_some("PS256");
+    for alg in ["HS384", "HS512", "RS384", "RS512", "PS384", "PS512", "ES384", "ES512", "Ed25519", "ES256K"]
+        .into_iter()
+        .chain(pss)
+    {
         let message = format!("{}.{payload}", encode(&with(&signer.header(), "alg", json!(alg))));
         let algorithm = alg.parse().unwrap_or(signer.algorithm);
         let made = jsonwebtoken::crypto::sign(message.as_bytes(), &signer.key, algorithm);
@@ -528,7 +532,8 @@ async fn a_token_is_read_from_its_one_place() {
         .header("authorization", format!("Bearer {}", world.as_("acme", "ADMIN").token))
         .json(&body);
     assert_eq!(Answer::of(twice).await.code(), "UNAUTHENTICATED");
-    // A websocket has the token of its connection_init, not one of the request that a browser makes of itself.
+    // A websocket has the token of its connection_init, or of a header that no page can set; not one of what a browser
+    // sends of itself.
     let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!(
         "ws://{}/graphql/ws?token={token}&access_token={token}",
         world.address()
@@ -536,8 +541,9 @@ async fn a_token_is_read_from_its_one_place() {
     .expect("a request");
     for (name, value) in [
         ("sec-websocket-protocol", "graphql-transport-ws".to_owned()),
-        ("authorization", format!("Bearer {token}")),
-        ("cookie", format!("token={token}")),
+        ("x-authorization", format!("Bearer {token}")),
+        ("proxy-authorization", format!("Bearer {token}")),
+        ("cookie", format!("token={token}; authorization=Bearer {token}")),
     ] {
         request.headers_mut().insert(reqwest::header::HeaderName::from_static(name), value.parse().expect("a value"));
     }
@@ -559,7 +565,14 @@ async fn a_token_is_read_from_its_one_place() {
         json!({ "Authorization": [format!("Bearer {token}")] }),
         json!({ "Authorization": { "token": token } }),
         json!({ "token": [token] }),
-        json!({ "headers": { "Authorization": format!("Bearer {token}") } }),
+        json!({ "headers": { "Authorization": token } }),
+        json!({ "headers": { "token": token, "authToken": token } }),
+        json!({ "headers": [{ "Authorization": format!("Bearer {token}") }] }),
+        json!({ "payload": { "Authorization": format!("Bearer {token}") } }),
+        json!({ "Authorization": format!("Bearer {token}"), "authorization": format!("Bearer {token}") }),
+        json!({ "authToken": { "token": token } }),
+        json!({ "authtoken": token }),
+        json!({ "access_token": token }),
         json!({ "Authorization": token }),
         json!({ "Authorization": "", "token": token }),
         json!({ "cookie": token }),

@@ -27,7 +27,7 @@ pub const AUDIENCE: &str = "cosell";
 pub struct Key {
     /// The key's id in the header of its tokens and in the key set.
     pub kid: String,
-    /// The one algorithm it signs by.
+    /// The algorithm it signs by; an RSA key can sign by PS256, too.
     pub algorithm: Algorithm,
     /// PKCS#8.
     pub private_pem: String,
