@@ -21,7 +21,7 @@ use super::answer::{self, Finished, RequestId};
 use super::negotiate::{self, Media};
 use super::nulls::Plan;
 use super::operation::{self, Broken, Params};
-use super::{App, Refusal, Viewer, auth, observe};
+use super::{App, Refusal, Viewer, auth, observe, sse};
 use crate::error::{ErrorCode, Fault};
 
 /// The longest parameters in a URL; what is longer than all headers may be never comes so far and is 431.
@@ -29,6 +29,9 @@ const MAX_URL_BYTES: usize = 32 * 1024;
 
 /// Answers one request.
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
+    if negotiate::prefers_events(request.headers()) {
+        return sse::distinct(&app, request).await;
+    }
     let id = observe::request_id();
     let _open = app.sockets.request();
     let media = negotiate::accepted(request.headers());
@@ -63,10 +66,14 @@ impl Early {
     }
 
     pub(super) fn invalid(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status: Some((status, None)), faults: vec![Fault::new(ErrorCode::InvalidInput, message)] }
+        Self::with(status, Fault::new(ErrorCode::InvalidInput, message))
     }
 
-    fn not_allowed(allow: &'static str, message: &str) -> Self {
+    pub(super) fn with(status: StatusCode, fault: Fault) -> Self {
+        Self { status: Some((status, None)), faults: vec![fault] }
+    }
+
+    pub(super) fn not_allowed(allow: &'static str, message: &str) -> Self {
         Self {
             status: Some((StatusCode::METHOD_NOT_ALLOWED, Some(allow))),
             faults: vec![Fault::new(ErrorCode::InvalidInput, message)],
@@ -187,7 +194,7 @@ async fn execute<E: Executor>(
                     return Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."));
                 }
                 Some(OperationType::Subscription) => {
-                    let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
+                    let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams to clients that accept text/event-stream.";
                     let fault = Fault::new(ErrorCode::InvalidInput, message);
                     async_graphql::Response::from_errors(vec![answer::server_error(&fault, id)])
                 }

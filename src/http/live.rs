@@ -50,6 +50,21 @@ pub(super) trait Recipient: Send {
 
     /// Brings a result: the JSON of a GraphQL response. `false` when the client is gone.
     fn bring(&mut self, payload: Arc<str>) -> impl Future<Output = bool> + Send;
+
+    /// Brings a result that has a place in the log.
+    fn bring_at(&mut self, _position: i64, payload: Arc<str>) -> impl Future<Output = bool> + Send {
+        self.bring(payload)
+    }
+
+    /// Everything up to this position of the log has been brought, or was not asked for. `false` when the client is gone.
+    fn stand_at(&mut self, _position: i64) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
+    }
+
+    /// The position of the log after which it goes on, whatever the operation's arguments say.
+    fn resumes_after(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// How a subscription is over.
@@ -105,6 +120,11 @@ impl Live {
     /// Channels over a feed; `personal` are the fields whose value depends on the member that asks.
     pub fn new(feed: Arc<Feed>, personal: &'static [&'static str]) -> Arc<Self> {
         Arc::new(Self { feed, personal, channels: Mutex::default() })
+    }
+
+    /// What it is fed by.
+    pub(super) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     fn channels(&self) -> MutexGuard<'_, HashMap<Key, Weak<Channel>>> {
@@ -302,7 +322,7 @@ async fn execute<E: Executor>(
                 return Over::refused(finished.errors());
             }
             if let Some(payload) = payload(&finished, id)
-                && !recipient.bring(payload).await
+                && !recipient.bring_at(course.position(), payload).await
             {
                 return Over::Gone;
             }
@@ -368,7 +388,9 @@ pub(super) async fn carry<E: Executor>(
         After::Variable { name, .. } if uses(&params.query, name) == 2 => Some(name.to_string()),
         _ => None,
     };
+    let start = recipient.resumes_after().map_or(Start::AsAsked, Start::After);
     let given = match &after {
+        _ if start != Start::AsAsked => true,
         After::None => false,
         After::Variable { name, default } => params.variables.get(name.as_str()).map_or(*default, |it| !it.is_null()),
         After::Written => true,
@@ -385,7 +407,7 @@ pub(super) async fn carry<E: Executor>(
     match channel {
         Ok(channel) => {
             let subscriber = Subscriber { app, channel, company: member.company, position: 0, id };
-            subscriber.serve(given.then_some(ready), ending, recipient).await
+            subscriber.serve(given.then_some((ready, start)), ending, recipient).await
         }
         Err(over) => over,
     }
@@ -423,7 +445,12 @@ struct Subscriber<'a, E> {
 }
 
 impl<E: Executor> Subscriber<'_, E> {
-    async fn serve(mut self, resumed: Option<Ready<E>>, mut ending: Ending, recipient: &mut impl Recipient) -> Over {
+    async fn serve(
+        mut self,
+        resumed: Option<(Ready<E>, Start)>,
+        mut ending: Ending,
+        recipient: &mut impl Recipient,
+    ) -> Over {
         // Joined before the log's end is read: what happens after that comes through the channel.
         let mut results = self.channel.join();
         let begun =
@@ -435,12 +462,15 @@ impl<E: Executor> Subscriber<'_, E> {
             Ok(head) => self.position = head,
             Err(error) => return Over::failed(error, self.id),
         }
-        if let Some(ready) = resumed {
-            let course = Arc::new(Course::new(Start::AsAsked, Some(self.position)));
+        if let Some((ready, start)) = resumed {
+            let course = Arc::new(Course::new(start, Some(self.position)));
             match until(&mut ending, Box::pin(execute(ready, &course, self.id, recipient))).await {
                 Over::Complete => {}
                 over => return over,
             }
+        }
+        if !recipient.stand_at(self.position).await {
+            return Over::Gone;
         }
         recipient.started();
         loop {
@@ -451,7 +481,7 @@ impl<E: Executor> Subscriber<'_, E> {
                     Ok(result) if result.position <= self.position => {}
                     Ok(result) => {
                         self.position = result.position;
-                        if !recipient.bring(result.payload).await {
+                        if !recipient.bring_at(result.position, result.payload).await {
                             return Over::Gone;
                         }
                     }
@@ -504,7 +534,7 @@ impl<E: Executor> Subscriber<'_, E> {
         }
         // One that has fallen behind resumes from its cursor.
         while let Ok(result) = live.try_recv() {
-            if result.position > self.position && !recipient.bring(result.payload).await {
+            if result.position > self.position && !recipient.bring_at(result.position, result.payload).await {
                 return Over::Gone;
             }
         }
