@@ -186,18 +186,13 @@ async fn begin<E: Executor>(
         Ok(ready) if get && ready.is(OperationType::Mutation) => return Err(Early::mutation_over_get()),
         Ok(ready) => {
             observe::operation(ready.shape.as_ref(), &params);
-            let resumed = match ready.is(OperationType::Subscription) {
-                true => last_event(app, viewer.member(), &parts.headers).await,
-                // What has one result begins anew.
-                false => Ok(None),
-            };
-            match resumed {
-                Ok(position) => {
-                    after = position;
-                    Ok((params, ready))
-                }
-                Err(error) => Err(refusal(Refusal::SignIn(error), id)),
-            }
+            // What has one result begins anew.
+            let resumes = ready.is(OperationType::Subscription);
+            let resumed = if resumes { last_event(app, viewer.member(), &parts.headers).await } else { Ok(None) };
+            resumed.map_err(|error| refusal(Refusal::SignIn(error), id)).map(|position| {
+                after = position;
+                (params, ready)
+            })
         }
     };
     Ok((Begun { viewer, expires_at, operation, after, ending: app.sockets.enter() }, seat))

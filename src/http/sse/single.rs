@@ -466,7 +466,7 @@ async fn run<E: Executor>(operation: Operation<E>, id: RequestId) {
     if !errors.is_empty() && !recipient.bring(refused_payload(&errors)).await {
         return;
     }
-    recipient.begin();
+    recipient.has_begun();
     recipient.send(format!("event: complete\ndata: {{\"id\":{}}}\n\n", Value::from(ticket.name.as_str()))).await;
 }
 
@@ -485,7 +485,7 @@ struct ToShared {
 }
 
 impl ToShared {
-    fn begin(&mut self) {
+    fn has_begun(&mut self) {
         // The caller may be gone.
         let _ = self.begun.take().map(|begun| begun.send(Ok(())));
     }
@@ -502,12 +502,12 @@ impl ToShared {
 impl Recipient for ToShared {
     fn started(&mut self) {
         if self.waits {
-            self.begin();
+            self.has_begun();
         }
     }
 
     async fn bring(&mut self, payload: Arc<str>) -> bool {
-        self.begin();
+        self.has_begun();
         self.send(format!("{}{payload}}}\n\n", self.head)).await
     }
 }
