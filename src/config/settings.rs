@@ -249,7 +249,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.ws_init_timeout",
         "COSELL_WS_INIT_TIMEOUT",
         Some("10s"),
-        "How long a websocket may wait with `connection_init`",
+        "How long a websocket may wait with `connection_init`, and how long a reserved event stream waits to be opened",
     ),
     setting(
         "limits.ws_max_message_bytes",
@@ -261,7 +261,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.ws_max_operations",
         "COSELL_WS_MAX_OPERATIONS",
         Some("100"),
-        "Most operations running at a time on one websocket",
+        "Most operations running at a time on one websocket, or on one event stream that was reserved",
     ),
     setting(
         "limits.ws_ping_interval",
@@ -273,13 +273,13 @@ pub const SETTINGS: &[Setting] = &[
         "limits.ws_send_timeout",
         "COSELL_WS_SEND_TIMEOUT",
         Some("10s"),
-        "How long a websocket may take no data that waits for it before it is closed with 1013",
+        "How long a websocket may take no data that waits for it before it is closed with 1013, and an event stream before it is ended",
     ),
     setting(
         "limits.ws_max_sockets",
         "COSELL_WS_MAX_SOCKETS",
         Some("100"),
-        "Most websockets and event streams that a member may have open at a time on this server",
+        "Most websockets and event streams that a member may have open or reserved at a time on this server",
     ),
     setting(
         "bus.url",

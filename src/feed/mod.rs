@@ -26,7 +26,7 @@ use crate::{
         id::{CompanyId, LeadId},
     },
     error::{Error, ErrorCode, Result},
-    service::Service,
+    service::{Service, cursor},
 };
 
 mod bus;
@@ -116,6 +116,11 @@ impl Feed {
         // Whoever asks may know of it before the log's own followers do.
         self.signals.heard(&[(company, head)]);
         Ok(head)
+    }
+
+    /// The cursor of a position of a company's log, to resume after.
+    pub fn cursor_at(&self, company: CompanyId, position: i64) -> String {
+        self.service.cursors().text(&cursor::log(company, position))
     }
 
     /// The position that a subscription resumes after, from a cursor of an activity, or of a comment of the lead.

@@ -100,7 +100,10 @@ pub fn compiler(limits: Limits, public: bool) -> Result<Compiler, String> {
 
 /// The schema in its own language, as `schema.graphql` has it.
 pub fn sdl() -> String {
-    let options = async_graphql::SDLExportOptions::new().sorted_enum_items().prefer_single_line_descriptions();
+    let options = async_graphql::SDLExportOptions::new()
+        .include_specified_by()
+        .sorted_enum_items()
+        .prefer_single_line_descriptions();
     let mut text = builder().finish().sdl_with_options(options);
     if !text.ends_with('\n') {
         text.push('\n');

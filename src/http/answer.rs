@@ -107,7 +107,7 @@ impl Finished {
 
 /// An operation that was not executed.
 pub(super) fn refused(refused: Refused, id: RequestId) -> Finished {
-    let Refused { refusals, omitted, undetermined } = refused;
+    let Refused { refusals, omitted, undetermined, .. } = refused;
     let response = GraphqlResponse::from_errors(refusals.into_iter().map(ServerError::from).collect());
     let mut finished = finish(response, id);
     finished.omit(omitted);
@@ -181,9 +181,9 @@ pub(super) fn panic_text(cause: &(dyn Any + Send)) -> &str {
     text.or_else(|| cause.downcast_ref::<String>().map(String::as_str)).unwrap_or("a panic without a text")
 }
 
-/// The status of a request that was refused before it was executed.
-fn status_of(faults: &[Fault]) -> StatusCode {
-    match faults.first().map(|fault| fault.code) {
+/// The status of a request that was refused before it was executed, by its first code.
+pub(super) fn status_of(code: Option<ErrorCode>) -> StatusCode {
+    match code {
         Some(ErrorCode::Unauthenticated) => StatusCode::UNAUTHORIZED,
         Some(ErrorCode::Forbidden) => StatusCode::FORBIDDEN,
         Some(ErrorCode::RateLimited) => StatusCode::TOO_MANY_REQUESTS,
@@ -195,7 +195,7 @@ fn status_of(faults: &[Fault]) -> StatusCode {
 
 /// An answer without data, with the status of its first fault.
 pub(super) fn refuse(media: Media, id: RequestId, faults: &[Fault]) -> Response {
-    let mut response = refuse_with(status_of(faults), media, id, faults);
+    let mut response = refuse_with(status_of(faults.first().map(|fault| fault.code)), media, id, faults);
     if response.status() == StatusCode::UNAUTHORIZED {
         let challenge = HeaderValue::from_static("Bearer realm=\"cosell\", error=\"invalid_token\"");
         response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);

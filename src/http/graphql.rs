@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use super::answer::{self, Finished, RequestId};
 use super::negotiate::{self, Media};
 use super::operation::{self, Broken, Params};
-use super::{App, Refusal, Viewer, auth, observe};
+use super::{App, Refusal, Viewer, auth, observe, sse};
 use crate::error::{ErrorCode, Fault};
 use crate::operation::Kind;
 
@@ -28,6 +28,9 @@ const MAX_URL_BYTES: usize = 32 * 1024;
 
 /// Answers one request.
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
+    if negotiate::prefers_events(request.headers()) {
+        return sse::distinct(&app, request).await;
+    }
     let id = observe::request_id();
     let _open = app.sockets.request();
     let media = negotiate::accepted(request.headers());
@@ -61,10 +64,14 @@ impl Early {
     }
 
     pub(super) fn invalid(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status: Some((status, None)), faults: vec![Fault::new(ErrorCode::InvalidInput, message)] }
+        Self::with(status, Fault::new(ErrorCode::InvalidInput, message))
     }
 
-    fn not_allowed(allow: &'static str, message: &str) -> Self {
+    pub(super) fn with(status: StatusCode, fault: Fault) -> Self {
+        Self { status: Some((status, None)), faults: vec![fault] }
+    }
+
+    pub(super) fn not_allowed(allow: &'static str, message: &str) -> Self {
         Self {
             status: Some((StatusCode::METHOD_NOT_ALLOWED, Some(allow))),
             faults: vec![Fault::new(ErrorCode::InvalidInput, message)],
@@ -180,14 +187,13 @@ async fn execute<E: Executor>(
         Err(refused) => return Ok(answer::refused(refused, id)),
         Ok(ready) => ready,
     };
-    observe::operation(&ready.operation);
     match ready.kind() {
         Kind::Mutation | Kind::Subscription if get => {
             Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."))
         }
         Kind::Subscription => {
-            let message =
-                "Subscriptions are served over the websocket at /graphql/ws, and as event streams at /graphql/stream.";
+            let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams to clients \
+                           that accept text/event-stream.";
             Ok(answer::refused(Fault::new(ErrorCode::InvalidInput, message).into(), id))
         }
         Kind::Query | Kind::Mutation => match ready.execute(limit, id).await {

@@ -50,6 +50,21 @@ pub(super) trait Recipient: Send {
 
     /// Brings a result: the JSON of a GraphQL response. `false` when the client is gone.
     fn bring(&mut self, payload: Arc<str>) -> impl Future<Output = bool> + Send;
+
+    /// Brings a result that has a place in the log.
+    fn bring_at(&mut self, _position: i64, payload: Arc<str>) -> impl Future<Output = bool> + Send {
+        self.bring(payload)
+    }
+
+    /// Everything up to this position of the log has been brought, or was not asked for. `false` when the client is gone.
+    fn stand_at(&mut self, _position: i64) -> impl Future<Output = bool> + Send {
+        std::future::ready(true)
+    }
+
+    /// The position of the log after which it goes on, whatever the operation's arguments say.
+    fn resumes_after(&self) -> Option<i64> {
+        None
+    }
 }
 
 /// How a subscription is over.
@@ -104,6 +119,11 @@ impl Live {
     /// Channels over a feed.
     pub fn new(feed: Arc<Feed>) -> Arc<Self> {
         Arc::new(Self { feed, channels: Mutex::default() })
+    }
+
+    /// What it is fed by.
+    pub(super) fn feed(&self) -> &Arc<Feed> {
+        &self.feed
     }
 
     fn channels(&self) -> MutexGuard<'_, HashMap<Key, Weak<Channel>>> {
@@ -292,7 +312,7 @@ async fn execute<E: Executor>(
             if finished.failed() && !course.has_started() {
                 return Over::refused(finished.errors());
             }
-            if !recipient.bring(payload(&finished, most, id)).await {
+            if !recipient.bring_at(course.position(), payload(&finished, most, id)).await {
                 return Over::Gone;
             }
         }
@@ -348,13 +368,15 @@ pub(super) async fn carry<E: Executor>(
         let course = Arc::default();
         return until(&mut ending, Box::pin(execute(ready, &course, most, id, recipient))).await;
     };
-    let resumes = ready.operation.root_argument(AFTER).is_some_and(|cursor| *cursor != Value::Null);
+    let start = recipient.resumes_after().map_or(Start::AsAsked, Start::After);
+    let after = ready.operation.root_argument(AFTER).is_some_and(|cursor| *cursor != Value::Null);
+    let resumes = start != Start::AsAsked || after;
     // All begin now, from wherever they resume.
     let operation = ready.operation.clone().without(AFTER);
     let key = Live::key(member, &operation);
     let channel = live.channel(key, || Channel::begin(app, live, key, viewer, operation));
     let subscriber = Subscriber { app, channel, company: member.company, position: 0, id };
-    subscriber.serve(resumes.then_some(ready), ending, recipient).await
+    subscriber.serve(resumes.then_some((ready, start)), ending, recipient).await
 }
 
 /// Does something until the server ends.
@@ -376,7 +398,12 @@ struct Subscriber<'a, E> {
 }
 
 impl<E: Executor> Subscriber<'_, E> {
-    async fn serve(mut self, resumed: Option<Ready<E>>, mut ending: Ending, recipient: &mut impl Recipient) -> Over {
+    async fn serve(
+        mut self,
+        resumed: Option<(Ready<E>, Start)>,
+        mut ending: Ending,
+        recipient: &mut impl Recipient,
+    ) -> Over {
         // Joined before the log's end is read: what happens after that comes through the channel.
         let mut results = self.channel.join();
         let begun =
@@ -388,13 +415,16 @@ impl<E: Executor> Subscriber<'_, E> {
             Ok(head) => self.position = head,
             Err(error) => return Over::failed(error, self.id),
         }
-        if let Some(ready) = resumed {
+        if let Some((ready, start)) = resumed {
             let most = self.app.config.limits.max_answer_bytes;
-            let course = Arc::new(Course::new(Start::AsAsked, Some(self.position)));
+            let course = Arc::new(Course::new(start, Some(self.position)));
             match until(&mut ending, Box::pin(execute(ready, &course, most, self.id, recipient))).await {
                 Over::Complete => {}
                 over => return over,
             }
+        }
+        if !recipient.stand_at(self.position).await {
+            return Over::Gone;
         }
         recipient.started();
         loop {
@@ -405,7 +435,7 @@ impl<E: Executor> Subscriber<'_, E> {
                     Ok(result) if result.position <= self.position => {}
                     Ok(result) => {
                         self.position = result.position;
-                        if !recipient.bring(result.payload).await {
+                        if !recipient.bring_at(result.position, result.payload).await {
                             return Over::Gone;
                         }
                     }
@@ -456,7 +486,7 @@ impl<E: Executor> Subscriber<'_, E> {
         }
         // One that has fallen behind resumes from its cursor.
         while let Ok(result) = live.try_recv() {
-            if result.position > self.position && !recipient.bring(result.payload).await {
+            if result.position > self.position && !recipient.bring_at(result.position, result.payload).await {
                 return Over::Gone;
             }
         }

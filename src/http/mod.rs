@@ -22,17 +22,18 @@ mod sse;
 mod websocket;
 
 use std::any::Any;
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::{Executor, Request};
 use async_trait::async_trait;
-use axum::Router;
 use axum::http::StatusCode;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 
 pub use self::auth::{AuthError, Authenticator, Identity, NewToken, mint};
@@ -138,10 +139,11 @@ impl<E> fmt::Debug for App<E> {
 /// `/playground`.
 pub fn router<E: Executor>(app: App<E>) -> Router {
     let app = Arc::new(app);
+    let reserved = Extension(Arc::new(sse::single::Reservations::default()));
     let shared = browser::cors(&app.config.http);
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle::<E>).layer(shared.clone()))
-        .route("/graphql/stream", any(sse::handle::<E>).layer(shared))
+        .route("/graphql/stream", any(sse::handle::<E>).layer::<_, Infallible>(reserved).layer(shared))
         .route("/graphql/ws", get(websocket::upgrade::<E>))
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready::<E>));

@@ -4,6 +4,9 @@ use std::cmp::Reverse;
 
 use axum::http::{HeaderMap, header};
 
+const JSON: &str = "application/json";
+const GRAPHQL_RESPONSE: &str = "application/graphql-response+json";
+
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Media {
@@ -23,76 +26,95 @@ impl Media {
     }
 }
 
-/// The media type that the caller likes best; nothing when it takes neither.
-///
-/// By RFC 9110 the most specific range that matches a type says how much it is liked: `application/json;q=0, */*` is no
-/// wish for `application/json`. Among equals the one that is named wins, then the one that is named first; among those
-/// that only a wildcard stands for, `application/json`.
-pub(super) fn accepted(headers: &HeaderMap) -> Option<Media> {
-    let mut ranges = 0;
-    // Of each type, the most specific range so far: (how specific, quality, its place).
-    let mut json: Option<(u8, u16, usize)> = None;
-    let mut graphql: Option<(u8, u16, usize)> = None;
+/// The type of event streams.
+pub(super) const EVENTS: &str = "text/event-stream";
+
+/// One range of `Accept`.
+struct Range<'a> {
+    name: &'a str,
+    quality: u16,
+    /// Another charset is another type than those that there are.
+    utf8: bool,
+}
+
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = Range<'_>> {
     let texts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    for range in texts.flat_map(|text| text.split(',')).map(str::trim).filter(|range| !range.is_empty()) {
-        ranges += 1;
+    texts.flat_map(|text| text.split(',')).map(str::trim).filter(|range| !range.is_empty()).map(|range| {
         let mut parts = range.split(';').map(str::trim);
-        let (of_json, of_graphql, specific) = match parts.next().unwrap_or_default().to_ascii_lowercase().as_str() {
-            "application/graphql-response+json" => (false, true, 2),
-            "application/json" => (true, false, 2),
-            "application/*" => (true, true, 1),
-            "*/*" => (true, true, 0),
-            _ => continue,
-        };
-        let mut quality = 1000;
-        let mut utf8 = true;
+        let mut range = Range { name: parts.next().unwrap_or_default(), quality: 1000, utf8: true };
         for parameter in parts {
             let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
             match key.trim().to_ascii_lowercase().as_str() {
-                "q" => quality = per_mille(value.trim()),
-                "charset" => utf8 = is_utf8(value),
+                "q" => range.quality = per_mille(value.trim()),
+                "charset" => range.utf8 = is_utf8(value),
                 _ => {}
             }
         }
-        // Another charset is another type than those that there are.
-        if !utf8 {
-            continue;
-        }
-        for (matches, best) in [(of_json, &mut json), (of_graphql, &mut graphql)] {
-            if matches && best.is_none_or(|(so_far, ..)| specific > so_far) {
-                *best = Some((specific, quality, ranges));
+        range
+    })
+}
+
+/// How much a type is liked, by the most specific range that matches it (RFC 9110): `application/json;q=0, */*` is no
+/// wish for `application/json`.
+#[derive(Clone, Copy)]
+struct Liking {
+    quality: u16,
+    /// 2 for the type by its name, 1 for all of its family, 0 for all there are.
+    specific: u8,
+    place: usize,
+}
+
+impl Liking {
+    fn of(headers: &HeaderMap, media: &str) -> Option<Self> {
+        let family = media.split('/').next().unwrap_or_default();
+        let mut best: Option<Self> = None;
+        for (place, Range { name, quality, utf8 }) in ranges(headers).enumerate() {
+            let specific = match name.split_once('/') {
+                _ if name.eq_ignore_ascii_case(media) => 2,
+                Some((of, "*")) if of.eq_ignore_ascii_case(family) => 1,
+                Some(("*", "*")) => 0,
+                _ => continue,
+            };
+            if utf8 && best.is_none_or(|best| specific > best.specific) {
+                best = Some(Self { quality, specific, place });
             }
         }
+        best.filter(|best| best.quality > 0)
     }
-    if ranges == 0 {
+
+    fn is_named(self) -> bool {
+        self.specific == 2
+    }
+
+    /// Among equals the one that is named comes first, then the one that is named first.
+    fn rank(self) -> impl Ord {
+        (Reverse(self.quality), !self.is_named(), self.place)
+    }
+}
+
+/// The media type that the caller likes best; nothing when it takes neither. Among those that only a wildcard stands for
+/// it is `application/json`.
+pub(super) fn accepted(headers: &HeaderMap) -> Option<Media> {
+    if ranges(headers).next().is_none() {
         return Some(Media::Json);
     }
-    [(json, Media::Json), (graphql, Media::GraphqlResponse)]
+    [(JSON, Media::Json), (GRAPHQL_RESPONSE, Media::GraphqlResponse)]
         .into_iter()
-        .filter_map(|(best, media)| best.filter(|(_, quality, _)| *quality > 0).map(|best| (best, media)))
-        .min_by_key(|((specific, quality, place), _)| (Reverse(*quality), Reverse(*specific == 2), *place))
+        .filter_map(|(name, media)| Some((Liking::of(headers, name)?, media)))
+        .min_by_key(|(liking, _)| liking.rank())
         .map(|(_, media)| media)
 }
 
-/// Whether the caller takes an event stream.
-pub(super) fn accepts_events(headers: &HeaderMap) -> bool {
-    let mut ranges = headers
-        .get_all(header::ACCEPT)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|range| !range.is_empty())
-        .peekable();
-    ranges.peek().is_none()
-        || ranges.any(|range| {
-            let mut parts = range.split(';').map(str::trim);
-            let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let refused = parts
-                .filter_map(|it| it.split_once('='))
-                .any(|(key, value)| key.trim().eq_ignore_ascii_case("q") && per_mille(value.trim()) == 0);
-            matches!(name.as_str(), "text/event-stream" | "text/*" | "*/*") && !refused
-        })
+/// Whether the caller takes an answer of that type.
+pub(super) fn takes(headers: &HeaderMap, media: &str) -> bool {
+    ranges(headers).next().is_none() || Liking::of(headers, media).is_some()
+}
+
+/// Whether the caller asks for an event stream: it names the type, which no wildcard does, and likes JSON no better. The
+/// order tells between equals: clients such as urql name event streams with each query, behind JSON.
+pub(super) fn prefers_events(headers: &HeaderMap) -> bool {
+    let Some(events) = Liking::of(headers, EVENTS).filter(|it| it.is_named()) else { return false };
+    [JSON, GRAPHQL_RESPONSE].iter().filter_map(|name| Liking::of(headers, name)).all(|it| events.rank() < it.rank())
 }
 
 /// A quality such as `0.8` in thousandths; what can't be read counts as 1.
@@ -110,7 +132,7 @@ pub(super) fn is_json(headers: &HeaderMap) -> bool {
         return false;
     };
     let mut parts = value.split(';').map(str::trim);
-    let json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("application/json"));
+    let json = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(JSON));
     json && parts.filter(|part| !part.is_empty()).all(|parameter| {
         let (key, value) = parameter.split_once('=').unwrap_or((parameter, ""));
         !key.trim().eq_ignore_ascii_case("charset") || is_utf8(value)
@@ -165,6 +187,62 @@ mod tests {
     }
 
     #[test]
+    fn an_event_stream_is_for_who_names_it_and_likes_json_no_better() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, value.parse().unwrap());
+            prefers_events(&headers)
+        };
+        for wish in [
+            "text/event-stream",
+            "Text/Event-Stream; charset=utf-8",
+            "text/event-stream, multipart/mixed",
+            "text/event-stream, */*",
+            "*/*, text/event-stream",
+            "text/event-stream;q=0.4, */*;q=0.4",
+            "text/event-stream, application/json",
+            "text/event-stream, application/graphql-response+json;q=0.9, application/json;q=0.9",
+            "application/json;q=0.9, text/event-stream",
+            "text/event-stream;q=0.1, application/json;q=0, application/graphql-response+json;q=0",
+        ] {
+            assert!(of(wish), "{wish}");
+        }
+        for other in [
+            "",
+            "*/*",
+            "text/*",
+            "text/*, application/json;q=0.1",
+            "text/event-stream;q=0",
+            "text/event-stream; charset=latin1",
+            "text/event-stream;q=0.9, */*",
+            "application/json, text/event-stream;q=0.9",
+            "application/json, text/event-stream",
+            "text/event-stream;q=0.5, application/graphql-response+json;q=0.6",
+            // That of urql's queries.
+            "application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed",
+        ] {
+            assert!(!of(other), "{other}");
+        }
+        assert!(!prefers_events(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_type_is_taken_by_its_name_or_a_wildcard_and_not_where_it_is_refused() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, value.parse().unwrap());
+            takes(&headers, EVENTS)
+        };
+        assert!(takes(&HeaderMap::new(), EVENTS));
+        for wish in ["", "*/*", "text/*;q=0.1", "text/event-stream", "application/json, */*;q=0.1"] {
+            assert!(of(wish), "{wish}");
+        }
+        for other in ["application/json", "text/plain", "text/event-stream;q=0", "text/event-stream;q=0, */*"] {
+            assert!(!of(other), "{other}");
+        }
+    }
+
+    #[test]
     fn only_json_in_utf_8_is_read() {
         let is = |value: &str| {
             let mut headers = HeaderMap::new();
@@ -192,7 +270,9 @@ mod tests {
                 headers.append(header::CONTENT_TYPE, value);
             }
             accepted(&headers);
-            accepts_events(&headers);
+            takes(&headers, EVENTS);
+            // Whoever prefers it takes it.
+            prop_assert!(!prefers_events(&headers) || takes(&headers, EVENTS));
             // More than one label is none.
             prop_assert!(!is_json(&headers) || headers.get_all(header::CONTENT_TYPE).iter().count() == 1);
         }

@@ -23,7 +23,7 @@ use super::answer::{REQUEST_ID, RequestId};
 use crate::domain::clock::Clock;
 use crate::domain::id::MemberId;
 use crate::error::ErrorCode;
-use crate::operation::Operation as Asked;
+use crate::operation::Kind;
 use crate::store::tally::{Tally, counted};
 use crate::telemetry::metrics::{Counts, NONE, OTHER, Present};
 use crate::telemetry::spans::{Finished, Spans};
@@ -193,10 +193,10 @@ pub(super) fn member(id: MemberId) {
 }
 
 /// What is asked for, once that is known. One that came before, in a batch, is over.
-pub(super) fn operation(operation: &Asked) {
+pub(super) fn operation(kind: Kind, name: Option<&str>) {
     let _ = SEEN.try_with(|seen| {
-        let kind = operation.kind().as_str();
-        let name = operation.name().map(|name| name[..name.floor_char_boundary(MAX_NAME_BYTES)].to_owned());
+        let kind = kind.as_str();
+        let name = name.map(|name| name[..name.floor_char_boundary(MAX_NAME_BYTES)].to_owned());
         let mut noted = seen.noted();
         seen.end_operation(&mut noted);
         noted.operation = Some(Operation {

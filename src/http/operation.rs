@@ -12,7 +12,7 @@ use futures_util::stream::{BoxStream, StreamExt};
 use serde_json::{Map, Value};
 
 use super::answer::{self, RequestId};
-use super::{App, Viewer, internal};
+use super::{App, Viewer, internal, observe};
 use crate::error::{ErrorCode, Fault};
 use crate::feed::Course;
 use crate::operation::{Kind, Operation, Refused};
@@ -72,7 +72,12 @@ pub(super) struct Ready<E> {
 /// Nothing was executed.
 pub(super) fn ready<E: Executor>(app: &App<E>, viewer: &Viewer, params: &Params) -> Result<Ready<E>, Refused> {
     check_variables(&params.variables, app.config.limits.max_variables_bytes)?;
-    let operation = app.documents.operation(params, viewer.member().is_some())?;
+    let operation = app.documents.operation(params, viewer.member().is_some()).inspect_err(|refused| {
+        if let Some((kind, name)) = refused.meant(params.operation_name.as_deref()) {
+            observe::operation(kind, name);
+        }
+    })?;
+    observe::operation(operation.kind(), operation.name());
     Ok(Ready::new(app, viewer, operation))
 }
 

@@ -12,7 +12,7 @@ use apollo_compiler::{ExecutableDocument, Name, Node};
 use async_graphql::Value;
 use serde_json::{Map, Value as Json};
 
-use super::plan::{Conditions, Operation, Planner, Shape};
+use super::plan::{Conditions, Kind, Operation, Planner, Shape};
 use super::refusal::{Refusal, Refused};
 use super::{Compiler, rules, size, text};
 use crate::error::ErrorCode;
@@ -78,8 +78,12 @@ impl Compiler {
         let tokens = text::check(text, self.limits.tokens)?;
         let parsed = Parser::new().recursion_limit(MAX_BRACKETS).parse_ast(text, "request");
         let syntax = parsed.map_err(|fault| self.refused(&fault.errors, None))?;
+        self.typed(tokens, &syntax).map_err(|refused| Refused { operations: operations(&syntax), ..refused })
+    }
+
+    fn typed(&self, tokens: usize, syntax: &Syntax) -> Result<Document, Refused> {
         let tree = syntax.to_executable(&self.schema);
-        let tree = tree.map_err(|fault| self.refused(&fault.errors, Some(&syntax)))?;
+        let tree = tree.map_err(|fault| self.refused(&fault.errors, Some(syntax)))?;
         size::check(&tree, &self.limits)?;
         let tree = self.validated(tree).map_err(|errors| self.refused(&errors, None))?;
         rules::check(self, &tree)?;
@@ -167,10 +171,23 @@ impl Compiler {
             ..Refusal::invalid(fault.message().to_string()).within(fault.location(), &tree.sources).into()
         })?;
         let index = tree.operations.iter().position(|it| it.ptr_eq(definition)).unwrap_or_default();
+        self.filled(document, index, definition, variables).map_err(|refused| {
+            let meant = (definition.operation_type.into(), definition.name.as_ref().map(|name| name.as_str().into()));
+            Refused { operations: vec![meant], ..self.discreet(refused, document.text()) }
+        })
+    }
+
+    fn filled(
+        &self,
+        document: &Document,
+        index: usize,
+        definition: &Definition,
+        variables: &Map<String, Json>,
+    ) -> Result<(Operation, Option<Document>), Refused> {
+        let tree = &document.tree;
         let planned = &document.operations[index];
         let sources = &tree.sources;
-        let values = self.variables(definition, variables, sources);
-        let values = values.map_err(|refused| self.discreet(refused, document.text()))?;
+        let values = self.variables(definition, variables, sources)?;
         let mut conditions = HashMap::with_capacity(planned.conditions.len());
         for name in &planned.conditions {
             let Some(Value::Boolean(on)) = values.get(name) else {
@@ -198,4 +215,9 @@ impl Compiler {
         }
         Ok((operation, kept))
     }
+}
+
+fn operations(syntax: &Syntax) -> Vec<(Kind, Option<Box<str>>)> {
+    let operations = syntax.definitions.iter().filter_map(|it| it.as_operation_definition());
+    operations.map(|it| (it.operation_type.into(), it.name.as_ref().map(|name| name.as_str().into()))).collect()
 }

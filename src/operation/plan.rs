@@ -51,6 +51,17 @@ impl Kind {
     }
 }
 
+impl From<apollo_compiler::ast::OperationType> for Kind {
+    fn from(ty: apollo_compiler::ast::OperationType) -> Self {
+        use apollo_compiler::ast::OperationType as Type;
+        match ty {
+            Type::Query => Self::Query,
+            Type::Mutation => Self::Mutation,
+            Type::Subscription => Self::Subscription,
+        }
+    }
+}
+
 /// The arguments of a field, coerced; one that is absent has no entry.
 pub(super) type Arguments = Vec<(Key, Value)>;
 
@@ -482,11 +493,7 @@ impl<'a> Planner<'a> {
         self.personal = false;
         let (root, count) = self.set(operation.object_type(), &[&operation.selection_set])?;
         Ok(Shape {
-            kind: match operation.operation_type {
-                apollo_compiler::executable::OperationType::Query => Kind::Query,
-                apollo_compiler::executable::OperationType::Mutation => Kind::Mutation,
-                apollo_compiler::executable::OperationType::Subscription => Kind::Subscription,
-            },
+            kind: operation.operation_type.into(),
             name: operation.name.as_ref().map(|name| name.as_str().into()),
             root: Arc::new(root),
             slots: std::mem::take(&mut self.slots),

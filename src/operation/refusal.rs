@@ -3,6 +3,7 @@
 use apollo_compiler::parser::{SourceMap, SourceSpan};
 use async_graphql::{ErrorExtensionValues, Pos, ServerError};
 
+use super::plan::Kind;
 use crate::error::{ErrorCode, Fault};
 
 /// One thing that is wrong with an operation.
@@ -23,6 +24,8 @@ pub struct Refused {
     pub omitted: usize,
     /// Whether it could not be told which operation of the document is meant.
     pub undetermined: bool,
+    /// The operations of the document with their names, as far as it could be read.
+    pub operations: Vec<(Kind, Option<Box<str>>)>,
 }
 
 /// What there may be too much of.
@@ -101,10 +104,17 @@ impl Refused {
     /// The most reasons that are told.
     pub const MOST: usize = 20;
 
+    /// The operation that was meant by that name.
+    pub fn meant(&self, name: Option<&str>) -> Option<(Kind, Option<&str>)> {
+        let mut fitting = self.operations.iter().filter(|(_, it)| name.is_none() || it.as_deref() == name);
+        let meant = fitting.next().filter(|_| fitting.next().is_none());
+        meant.map(|(kind, name)| (*kind, name.as_deref()))
+    }
+
     pub(super) fn because(mut refusals: Vec<Refusal>) -> Self {
         let omitted = refusals.len().saturating_sub(Self::MOST);
         refusals.truncate(Self::MOST);
-        Self { refusals, omitted, undetermined: false }
+        Self { refusals, omitted, undetermined: false, operations: Vec::new() }
     }
 }
 

@@ -61,6 +61,28 @@ async fn the_audit_finds_the_faults_of_a_server_that_is_none() {
 }
 
 #[tokio::test]
+async fn graphql_sse_s_client_asks_and_follows_in_both_of_its_modes() {
+    let world = World::on(Database::fresh(Kind::Sqlite).await).await;
+    let token = world.as_("acme", "SALES").token;
+    let tools = Tools::install().await;
+    for (path, mode) in [("/graphql/stream", "distinct"), ("/graphql", "distinct"), ("/graphql/stream", "single")] {
+        let said = tools.run("node", &["sse.mjs", &format!("http://{}{path}", world.address()), &token, mode]).await;
+        let report: Value = serde_json::from_str(said.ok()).expect("a report");
+        let lead = json!({ "title": "By graphql-sse" });
+        assert_eq!(report["query"], json!({ "data": { "viewer": { "company": { "slug": "acme" } } } }), "{mode}");
+        assert_eq!(report["mutation"], json!({ "data": { "createLead": { "lead": lead } } }), "{mode}");
+        let event = json!({ "__typename": "LeadCreated", "lead": lead });
+        assert_eq!(report["subscription"], json!({ "data": { "activity": event } }), "{mode}");
+        assert_eq!(report["refused"]["errors"][0]["extensions"]["code"], "INVALID_INPUT", "{mode}");
+        let calls: &[_] = match mode {
+            "single" => &["PUT 201", "GET 200", "POST 202", "POST 202", "POST 202", "POST 202", "DELETE 200"],
+            _ => &["POST 200"; 4],
+        };
+        assert_eq!(report["calls"], json!(calls), "{mode} at {path}");
+    }
+}
+
+#[tokio::test]
 async fn graphql_js_takes_the_schema() {
     let tools = Tools::install().await;
     let said = tools.run("node", &["schema.mjs", "../../schema.graphql"]).await;

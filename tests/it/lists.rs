@@ -115,10 +115,9 @@ impl<'a> List<'a> {
 }
 
 /// Every field of the schema that takes the arguments of a page, as its type and its name.
-async fn connections() -> Vec<[String; 2]> {
+fn connections() -> Vec<[String; 2]> {
     const ALL: &str = "{ __schema { types { name fields { name args { name } } } } }";
-    let answer = cosell::graphql::introspection_schema().execute(ALL).await;
-    let schema = answer.data.into_json().expect("JSON");
+    let schema = crate::support::introspect(ALL);
     let name = |thing: &Value| thing["name"].as_str().expect("a name").to_owned();
     let mut found = Vec::new();
     for ty in schema["__schema"]["types"].as_array().expect("types") {
@@ -375,7 +374,7 @@ on_both_databases! {
             let another = made(&vendor, "createMarketingList", json!({ "name": format!("List {i}") }), "list").await;
             made(&vendor, "addToMarketingList", json!({ "listId": another, "leadId": lead }), "list").await;
         }
-        let connections = connections().await;
+        let connections = connections();
         assert!(connections.len() >= 13, "{connections:?}");
         for [of, field] in &connections {
             let (open, at) = match of.as_str() {

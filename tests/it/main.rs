@@ -47,6 +47,7 @@ mod repetition;
 mod schema;
 mod several_servers;
 mod signals;
+mod single_stream;
 mod story;
 mod submitted_lead;
 mod toolbox;

@@ -433,7 +433,6 @@ impl<E: Executor> Operation<E> {
         if let Some(member) = self.viewer.member() {
             observe::member(member.id);
         }
-        observe::operation(&ready.operation);
         let mut recipient = ToSocket { out: &self.out, head: next_head(&self.ticket.id), started: Some(started) };
         live::carry(&self.app, &self.viewer, ready, id, self.ending.clone(), &mut recipient).await
     }

@@ -317,7 +317,7 @@ fn attacks() -> Vec<Attack> {
         COMPLEX,
     );
 
-    let mut with = |name, text: &str, variables: Value, expected| {
+    let mut with = |name: &str, text: &str, variables: Value, expected| {
         all.push(Attack { name: name.to_owned(), body: json!({ "query": text, "variables": variables }), expected });
     };
     let nodes = "query($ids: [ID!]!) { nodes(ids: $ids) { id } }";
