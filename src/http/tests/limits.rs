@@ -325,7 +325,7 @@ async fn an_answer_is_cut_where_it_grows_too_large_and_what_was_done_stays_done(
     let server = with(|config| config.limits.max_answer_bytes = 60).await;
     let fits = json!({"query": "{ hello }"});
     assert_eq!(read(post(&server, GRAPHQL, &fits)).await.0, 200);
-    let large = json!({"query": "mutation { aVeryLongNameForANumber: hit andAnotherOne: hit }"});
+    let large = json!({"query": "mutation { aVeryLongNameForANumber: hit andAnotherOneOfThem: hit }"});
     let (status, value) = read(post(&server, GRAPHQL, &large)).await;
     assert_eq!((status.as_u16(), code(&value), &value["data"]), (294, "QUERY_TOO_COMPLEX", &Value::Null));
     let extensions = &value["errors"][0]["extensions"];
