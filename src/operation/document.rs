@@ -104,17 +104,24 @@ impl Compiler {
     }
 
     fn validated(&self, tree: ExecutableDocument) -> Result<Valid<ExecutableDocument>, DiagnosticList> {
-        // The validator counts selections at a subscription's root; fields are meant.
-        let one = |operation: &Node<Definition>, tree: &ExecutableDocument| {
-            let mut keys = operation.root_fields(tree).map(|field| field.response_key());
-            let first = keys.next();
-            keys.all(|key| Some(key) == first)
-        };
         tree.validate(&self.schema).or_else(|fault| {
-            let alone =
-                fault.errors.iter().all(|it| it.error.unstable_error_name() == Some("SubscriptionUsesMultipleFields"));
-            let subscriptions = |it: &&Node<Definition>| it.operation_type == OperationType::Subscription;
-            if alone && fault.partial.operations.iter().filter(subscriptions).all(|it| one(it, &fault.partial)) {
+            // The validator counts selections at a subscription's root, where fields are meant; and it takes what stands
+            // below a custom scalar for that scalar again, so that null may not be there.
+            let several = |operation: &Node<Definition>| {
+                let mut keys = operation.root_fields(&fault.partial).map(|field| field.response_key());
+                let first = keys.next();
+                operation.operation_type == OperationType::Subscription && keys.any(|key| Some(key) != first)
+            };
+            let several = fault.partial.operations.iter().any(several);
+            let free = rules::free_literals(self, &fault.partial);
+            let right = |error: &DiagnosticData| match error.unstable_error_name() {
+                Some("SubscriptionUsesMultipleFields") => !several,
+                Some("UnsupportedValueType") => {
+                    error.location().is_some_and(|at| free.iter().any(|literal| literal.contains(&at.offset())))
+                }
+                _ => false,
+            };
+            if fault.errors.iter().all(|it| right(it.error)) {
                 Ok(Valid::assume_valid(fault.partial))
             } else {
                 Err(fault.errors)
@@ -211,7 +218,7 @@ impl Compiler {
         };
         let mut operation = shape.with(self, &values, sources)?;
         if operation.introspects() {
-            operation.asked = Some(Arc::new(self.introspect(tree, definition, variables)?));
+            operation.asked = Some(Arc::new(self.introspect(tree, definition, &values)?));
         }
         Ok((operation, kept))
     }

@@ -454,6 +454,8 @@ pub(super) struct Planner<'a> {
     pub(super) conditions: Conditions<'a>,
     slots: Vec<Slot>,
     personal: bool,
+    /// How many fields there are above.
+    level: usize,
     /// How much was planned, so that places of many types within each other come to an end.
     planned: usize,
 }
@@ -481,7 +483,7 @@ impl Count {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(compiler: &'a Compiler, document: &'a ExecutableDocument, conditions: Conditions<'a>) -> Self {
-        Self { compiler, document, conditions, slots: Vec::new(), personal: false, planned: 0 }
+        Self { compiler, document, conditions, slots: Vec::new(), personal: false, level: 0, planned: 0 }
     }
 
     /// The shape of an operation of the document.
@@ -490,6 +492,7 @@ impl<'a> Planner<'a> {
     /// Selections of one name that differ; more fields than are planned.
     pub(super) fn plan(&mut self, operation: &'a Definition) -> Result<Shape, Refusal> {
         self.slots.clear();
+        self.level = 0;
         self.personal = false;
         let (root, count) = self.set(operation.object_type(), &[&operation.selection_set])?;
         Ok(Shape {
@@ -693,11 +696,17 @@ impl<'a> Planner<'a> {
             Given::Fixed(fixed)
         };
         let of_schema = matches!(field.name.as_str(), "__schema" | "__type");
+        if of_schema && self.level > 0 {
+            let message = format!("`{}` can be asked for at the root alone.", field.name);
+            return Err(Refusal::invalid(message).within(field.location(), sources));
+        }
         let (below, mut count) = if of_schema || field.selection_set.selections.is_empty() {
             (None, Count::default())
         } else {
             let sets: Vec<_> = nodes.iter().map(|node| &node.selection_set).collect();
+            self.level += 1;
             let (set, count) = self.set(definition.ty.inner_named_type(), &sets)?;
+            self.level -= 1;
             (Some(Arc::new(set)), count)
         };
         count.depth += 1;

@@ -3,6 +3,7 @@
 //! compared to their end is the planner's part.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use apollo_compiler::ast::{Type, Value as Ast, VariableDefinition};
 use apollo_compiler::executable::{Directive, Operation, Selection, SelectionSet};
@@ -66,6 +67,52 @@ pub(super) fn conditions(document: &ExecutableDocument, operation: &Operation) -
     }
     let mut found = None;
     find(document, &operation.selection_set, &mut HashSet::new(), &mut found);
+    found
+}
+
+/// Where the literals of custom scalars stand in a document, by their bytes: what is in them is for the scalar to say.
+pub(super) fn free_literals(compiler: &Compiler, document: &ExecutableDocument) -> Vec<Range<usize>> {
+    fn find(compiler: &Compiler, ty: &Type, value: &Node<Ast>, found: &mut Vec<Range<usize>>) {
+        match (value.as_ref(), compiler.schema.types.get(ty.inner_named_type())) {
+            (Ast::List(items), _) if ty.is_list() => {
+                items.iter().for_each(|item| find(compiler, ty.item_type(), item, found));
+            }
+            (Ast::List(_) | Ast::Object(_), _) if compiler.is_custom_scalar(ty) => {
+                found.extend(value.location().map(|at| at.offset()..at.end_offset()));
+            }
+            (Ast::Object(fields), Some(ExtendedType::InputObject(object))) => {
+                for (name, field) in fields {
+                    if let Some(def) = object.fields.get(name) {
+                        find(compiler, &def.ty, field, found);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    fn within(compiler: &Compiler, set: &SelectionSet, found: &mut Vec<Range<usize>>) {
+        for selection in &set.selections {
+            match selection {
+                Selection::Field(field) => {
+                    for argument in &field.arguments {
+                        if let Some(def) = field.definition.argument_by_name(&argument.name) {
+                            find(compiler, &def.ty, &argument.value, found);
+                        }
+                    }
+                    within(compiler, &field.selection_set, found);
+                }
+                Selection::InlineFragment(inline) => within(compiler, &inline.selection_set, found),
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for operation in document.operations.iter() {
+        let defaults = operation.variables.iter().filter_map(|it| Some((&it.ty, it.default_value.as_ref()?)));
+        defaults.for_each(|(ty, default)| find(compiler, ty, default, &mut found));
+        within(compiler, &operation.selection_set, &mut found);
+    }
+    document.fragments.values().for_each(|fragment| within(compiler, &fragment.selection_set, &mut found));
     found
 }
 

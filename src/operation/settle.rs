@@ -14,7 +14,8 @@ impl Operation {
     /// Puts right what the library answered.
     pub fn settle(&self, mut response: Response) -> Response {
         if let Some(schema) = &self.asked {
-            if response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty()) {
+            // Where all that the library was asked for has failed, it gives no object.
+            if response.data == Value::Null {
                 response.data = Value::Object(IndexMap::new());
             }
             if let Value::Object(data) = &mut response.data {

@@ -401,3 +401,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_schema_beside_what_fails_and_with_any_number_is_told() {
+    let text =
+        "query($n: Int) { lead { id } leads(first: $n) { edges { node { id } } } __type(name: \"Place\") { name } }";
+    let operation = compile(text, &json!({ "n": 1.0 })).unwrap();
+    let mut response = Response::new(Value::Null);
+    let failed = |name: &str| ServerError::new("no", None).with_path(vec![PathSegment::Field(name.to_owned())]);
+    response.errors = vec![failed("lead")];
+    let alone = compile("{ lead { id } __type(name: \"Place\") { name } }", &json!({})).unwrap();
+    let told = serde_json::to_string(&alone.settle(response).data).unwrap();
+    assert_eq!(told, r#"{"lead":null,"__type":{"name":"Place"}}"#);
+    let mut response = Response::new(Value::Null);
+    response.errors = vec![failed("lead"), failed("leads")];
+    assert_eq!(operation.settle(response).data, Value::Null);
+    // What is in a value of a custom scalar is for the scalar to say.
+    assert!(refusal("{ json(value: [null]) }", json!({})).fault.message.contains("of this millennium"));
+}
