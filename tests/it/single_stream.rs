@@ -158,7 +158,7 @@ on_both_databases! {
         let reserved = Reserved::by(&person).await;
         let mut stream = reserved.open().await;
         let ask = async |document: &str| Answer::of(reserved.asking("1", document, &json!({}))).await;
-        for invalid in ["{", "{ nothing }", "subscription { nothing }", "query A { viewer { id } } query B { viewer { id } }"] {
+        for invalid in ["?", "{ nothing }", "subscription { nothing }", "query A { viewer { id } } query B { viewer { id } }"] {
             let answer = ask(invalid).await;
             assert_eq!(said(&answer), (StatusCode::BAD_REQUEST, "INVALID_INPUT"), "{invalid}");
         }
@@ -171,7 +171,7 @@ on_both_databases! {
         assert_eq!((id.as_str(), &payload["errors"][0]["extensions"]["code"]), ("2", &json!("INVALID_INPUT")));
         assert_eq!(stream.entry().await, over("2"));
         // By GET nothing is changed; a body is JSON; an operation has an id, by which it is told from others.
-        let get = format!("{PATH}?query=mutation%7BcreateLead%7D&extensions=%7B%22operationId%22:%221%22%7D");
+        let get = format!("{PATH}?query=mutation%7BremoveComment%28input:%7BcommentId:%22x%22%7D%29%7Blead%7Bid%7D%7D%7D&extensions=%7B%22operationId%22:%221%22%7D");
         let answer = Answer::of(person.request(Method::GET, &get).header(TOKEN, &reserved.token)).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{}", answer.text);
         let form = reserved.request(Method::POST).body(json!({ "query": SLUG, "extensions": { "operationId": "1" } }).to_string());
