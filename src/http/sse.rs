@@ -187,8 +187,8 @@ async fn begin<E: Executor>(
         Ok(ready) => {
             observe::operation(ready.shape.as_ref(), &params);
             // What has one result begins anew.
-            let resumes = ready.is(OperationType::Subscription);
-            let resumed = if resumes { last_event(app, viewer.member(), &parts.headers).await } else { Ok(None) };
+            let follows = ready.is(OperationType::Subscription);
+            let resumed = if follows { last_event(app, viewer.member(), &parts.headers).await } else { Ok(None) };
             resumed.map_err(|error| refusal(Refusal::SignIn(error), id)).map(|position| {
                 after = position;
                 (params, ready)
