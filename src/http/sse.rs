@@ -186,8 +186,8 @@ async fn begin<E: Executor>(
         Ok(ready) if get && ready.kind() == Kind::Mutation => return Err(Early::mutation_over_get()),
         Ok(ready) => {
             // What has one result begins anew.
-            let resumes = ready.kind() == Kind::Subscription;
-            let resumed = if resumes { last_event(app, viewer.member(), &parts.headers).await } else { Ok(None) };
+            let follows = ready.kind() == Kind::Subscription;
+            let resumed = if follows { last_event(app, viewer.member(), &parts.headers).await } else { Ok(None) };
             resumed.map_err(|error| refusal(Refusal::SignIn(error), id)).map(|position| {
                 after = position;
                 ready

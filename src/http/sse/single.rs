@@ -335,7 +335,9 @@ impl Stream {
     /// Stops an operation, where there is one of that name.
     fn stop(&self, name: &str) {
         let stopped = self.state().running.remove(name);
-        stopped.into_iter().for_each(|(_, task)| task.abort());
+        if let Some((_, task)) = stopped {
+            task.abort();
+        }
     }
 
     /// Waits for the stream's end.
