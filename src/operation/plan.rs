@@ -180,13 +180,22 @@ impl Operation {
 
     /// Whether the schema is asked for.
     pub(super) fn introspects(&self) -> bool {
-        self.shape.root.classes.iter().flat_map(|class| &class.answer).any(|answer| answer.field.of_schema)
+        self.root().any(|field| field.of_schema)
+    }
+
+    /// Whether that root field asks for the schema.
+    pub(super) fn is_of_schema(&self, key: &Key) -> bool {
+        self.root().any(|field| field.of_schema && field.key == *key)
+    }
+
+    fn root(&self) -> impl Iterator<Item = &Field> {
+        self.shape.root.classes.iter().flat_map(|class| &class.answer).map(|answer| &*answer.field)
     }
 
     /// The value of an argument of the one root field of a subscription.
     pub fn root_argument(&self, name: &str) -> Option<&Value> {
-        let field = self.shape.root.classes.first()?.answer.first()?;
-        self.arguments(&field.field).iter().find(|(key, _)| key.as_str() == name).map(|(_, value)| value)
+        let field = self.root().next()?;
+        self.arguments(field).iter().find(|(key, _)| key.as_str() == name).map(|(_, value)| value)
     }
 
     /// The same without an argument of its root fields.

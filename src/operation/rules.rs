@@ -216,27 +216,30 @@ impl<'a> Check<'a, '_> {
         }
     }
 
-    /// A literal of a custom scalar: any value may stand in it, variables of any type among them.
+    /// A literal of a custom scalar: any value may stand in it. A variable in an object may be of any type, one in a list
+    /// is of the scalar's.
     fn scalar(&mut self, ty: &Type, value: &Node<Ast>) {
         let mut open = false;
-        self.any(value, &mut open);
+        self.any(Some(&ty.clone().nullable()), value, &mut open);
         if !open && let Err(refusal) = self.compiler.literal(ty, value, &Values::new(), &self.document.sources) {
             self.refusals.push(refusal);
         }
     }
 
-    fn any(&mut self, value: &Node<Ast>, open: &mut bool) {
+    fn any(&mut self, ty: Option<&Type>, value: &Node<Ast>, open: &mut bool) {
         match value.as_ref() {
             Ast::Variable(name) => {
                 *open = true;
-                if !self.variables.contains_key(name) {
+                if let Some(ty) = ty {
+                    self.variable(ty, false, value);
+                } else if !self.variables.contains_key(name) {
                     self.refuse(format!("variable `${name}` is not defined"), value);
                 }
             }
-            Ast::List(items) => items.iter().for_each(|item| self.any(item, open)),
+            Ast::List(items) => items.iter().for_each(|item| self.any(ty, item, open)),
             Ast::Object(fields) => {
                 self.once(fields);
-                fields.iter().for_each(|(_, field)| self.any(field, open));
+                fields.iter().for_each(|(_, field)| self.any(None, field, open));
             }
             _ => {}
         }

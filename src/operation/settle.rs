@@ -19,7 +19,10 @@ impl Operation {
                 response.data = Value::Object(IndexMap::new());
             }
             if let Value::Object(data) = &mut response.data {
-                data.extend(schema.iter().map(|(key, value)| (key.clone(), value.clone())));
+                // What else stands there is not the schema's: the library may have stumbled over its arguments.
+                let of_schema = |key: &&async_graphql::Name| self.is_of_schema(key);
+                let told = schema.keys().filter(of_schema).map(|key| (key.clone(), schema[key].clone()));
+                data.extend(told);
             }
         }
         let failed: Vec<&[PathSegment]> = response.errors.iter().map(|error| error.path.as_slice()).collect();

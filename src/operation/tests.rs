@@ -129,6 +129,7 @@ fn what_the_validator_lacks_is_refused() {
         ("query($s: ID = null) { lead(id: $s) { id } many(ids: $s) { __typename } }", "ID!"),
         ("{ find(filter: {text: \"a\", text: \"b\"}) { id } }", "the input field `text` is provided multiple times"),
         ("{ json(value: {a: $x}) }", "variable `$x` is not defined"),
+        ("query($x: Int) { json(value: [[$x]]) }", "of type `Int` cannot be used where `Moment` is expected"),
         ("{ json(value: \"1999\") }", "must be a moment of this millennium"),
         (
             "{ many(ids: [\"a\"]) { __typename } many(ids: [\"a\", \"b\"]) { __typename } }",
