@@ -16,7 +16,10 @@ pub const EXCEPTIONS: &[Exception] = &[
               in graphql-js a field fails, if it is reached",
         covers: |case, ours| {
             let why = refused_here_alone(case, ours);
-            why.is_some_and(|why| why.contains("must not be null") && case.asked.variables.contains("null"))
+            why.is_some_and(|why| {
+                why.contains("must not be null")
+                    && [&case.asked.variables, &case.asked.query].iter().any(|it| it.contains("null"))
+            })
         },
     },
     Exception {
