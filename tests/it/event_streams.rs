@@ -14,6 +14,10 @@ use crate::support::sse::{Entry, EventStream, request};
 use crate::support::world::{SECRET, World};
 
 const FEED: &str = "subscription($after: String) { activity(after: $after) { __typename cursor lead { title } } }";
+const QUERY: &str = "{ viewer { company { slug } } }";
+const CHANGED: &str = "subscription { leadChanged { title } }";
+const ASKED: &str =
+    "subscription($after: String) { activity(after: $after) { cursor ... on CommentAdded { comment { body } } } }";
 
 async fn comment(world: &World, lead: &str, body: &str) {
     world
@@ -151,7 +155,6 @@ on_both_databases! {
 
     async fn the_usual_endpoint_answers_with_a_stream_who_asks_for_one(world: World) {
         let person = world.as_("acme", "SALES");
-        const QUERY: &str = "{ viewer { company { slug } } }";
         let post = |accept: &str, document: &str| {
             person.request(Method::POST, "/graphql").header("accept", accept).json(&json!({ "query": document }))
         };
@@ -238,7 +241,6 @@ on_both_databases! {
     async fn leads_that_changed_come_after_a_last_event_id_too(world: World) {
         let partnership = world.partnership("acme", "globex").await;
         let partner = world.as_("globex", "SALES");
-        const CHANGED: &str = "subscription { leadChanged { title } }";
         let mut stream = EventStream::open(&partner, CHANGED, json!({})).await;
         world.shared_lead("acme", &partnership, "One").await;
         assert_eq!(stream.next().await["leadChanged"]["title"], "One");
@@ -253,7 +255,6 @@ on_both_databases! {
         let partnership = world.partnership("acme", "globex").await;
         let partner = world.as_("globex", "SALES");
         let lead = world.shared_lead("acme", &partnership, "Forty seats").await;
-        const ASKED: &str = "subscription($after: String) { activity(after: $after) { cursor ... on CommentAdded { comment { body } } } }";
         let mut stream = EventStream::open(&partner, ASKED, json!({})).await;
         let begin = stream.last_id().await;
         comment(&world, &lead, "one").await;
