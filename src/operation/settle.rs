@@ -14,7 +14,7 @@ impl Operation {
     /// Puts right what the library answered.
     pub fn settle(&self, mut response: Response) -> Response {
         if let Some(schema) = &self.asked {
-            if response.data == Value::Null && response.errors.iter().all(|error| error.path.is_empty()) {
+            if response.data == Value::Null && response.errors.iter().all(|error| !error.path.is_empty()) {
                 response.data = Value::Object(IndexMap::new());
             }
             if let Value::Object(data) = &mut response.data {

@@ -33,16 +33,23 @@ pub struct EventStream {
 
 /// A request for a stream.
 pub fn request(client: &Client, document: &str, variables: &Value) -> RequestBuilder {
-    client
-        .request(Method::POST, "/graphql/stream")
-        .header("accept", "text/event-stream")
-        .json(&json!({ "query": document, "variables": variables }))
+    request_of(client, &json!({ "query": document, "variables": variables }))
+}
+
+/// The same with any body, such as one that names the operation.
+pub fn request_of(client: &Client, body: &Value) -> RequestBuilder {
+    client.request(Method::POST, "/graphql/stream").header("accept", "text/event-stream").json(body)
 }
 
 impl EventStream {
     /// Begins an operation; its answer has to be a stream.
     pub async fn open(client: &Client, document: &str, variables: Value) -> Self {
-        let response = request(client, document, &variables).send().await.expect("the server answers");
+        Self::of(request(client, document, &variables)).await
+    }
+
+    /// The answer to such a request, which has to be a stream.
+    pub async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("the server answers");
         assert_eq!(response.status(), StatusCode::OK, "{response:?}");
         let kind = response.headers()["content-type"].to_str().expect("a text").to_owned();
         assert!(kind.starts_with("text/event-stream"), "{kind}");
