@@ -15,14 +15,14 @@ use crate::support::world::World;
 const AUDITS: usize = 61;
 
 /// The project of the tools, and whatever it runs while this thread goes on to serve what they ask for.
-struct Tools(Arc<Project>);
+pub(crate) struct Tools(pub(crate) Arc<Project>);
 
 impl Tools {
-    async fn install() -> Self {
+    pub(crate) async fn install() -> Self {
         Self(Arc::new(spawn_blocking(|| Project::of("tests/clients")).await.expect("it is installed")))
     }
 
-    async fn run(&self, tool: &'static str, arguments: &[&str]) -> Output {
+    pub(crate) async fn run(&self, tool: &'static str, arguments: &[&str]) -> Output {
         self.run_in("", tool, arguments).await
     }
 

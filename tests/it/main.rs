@@ -48,6 +48,7 @@ mod schema;
 mod several_servers;
 mod signals;
 mod single_stream;
+mod specification;
 mod story;
 mod submitted_lead;
 mod toolbox;

@@ -38,10 +38,12 @@ pub struct EventStream {
 
 /// A request for a stream.
 pub fn request(client: &Client, document: &str, variables: &Value) -> RequestBuilder {
-    client
-        .request(Method::POST, "/graphql/stream")
-        .header("accept", "text/event-stream")
-        .json(&json!({ "query": document, "variables": variables }))
+    request_of(client, &json!({ "query": document, "variables": variables }))
+}
+
+/// The same with any body, such as one that names the operation.
+pub fn request_of(client: &Client, body: &Value) -> RequestBuilder {
+    client.request(Method::POST, "/graphql/stream").header("accept", "text/event-stream").json(body)
 }
 
 impl EventStream {

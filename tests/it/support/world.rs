@@ -166,6 +166,11 @@ impl Person {
         Socket::connect(self.address, &self.token).await
     }
 
+    /// Where this person's server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// The member's id in the API.
     pub async fn id(&self) -> String {
         self.query("{ viewer { id } }", json!({})).await.ok().text_at("/viewer/id").to_owned()

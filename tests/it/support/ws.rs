@@ -145,6 +145,11 @@ impl Socket {
 
     /// Starts an operation, and returns when the server has taken it up: it answered a ping sent after it.
     pub async fn subscribe(&mut self, document: &str, variables: Value) -> Subscription {
+        self.start(json!({ "query": document, "variables": variables })).await
+    }
+
+    /// The same with any payload, such as one that names the operation.
+    pub async fn start(&mut self, payload: Value) -> Subscription {
         self.next_id += 1;
         let id = self.next_id.to_string();
         let (sender, inbox) = Inbox::new();
@@ -155,9 +160,7 @@ impl Socket {
             }
             inboxes.of_operations.insert(id.clone(), sender);
         }
-        self.send(&json!({
-            "id": id, "type": "subscribe", "payload": { "query": document, "variables": variables }
-        }));
+        self.send(&json!({ "id": id, "type": "subscribe", "payload": payload }));
         self.send(&json!({ "type": "ping" }));
         let pong = self.rest.next_within(PATIENCE, "pong").await;
         if !matches!(&pong, Event::Message(message) if message["type"] == "pong") {
