@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 /// The largest of them, in bytes.
 const MOST: usize = 64 * 1024;
 
-fn many(count: usize, each: impl Fn(usize) -> String) -> String {
+pub(crate) fn many(count: usize, each: impl Fn(usize) -> String) -> String {
     (0..count).fold(String::new(), |mut all, n| {
         let _ = write!(all, "{} ", each(n));
         all
@@ -31,7 +31,7 @@ fn nested(open: &str, inner: &str, close: &str, levels: usize) -> String {
 
 /// Fragments as the states of a nondeterministic automaton: at each level there are twice as many sets of fields that a
 /// validator has to merge.
-pub(crate) fn automaton(levels: usize) -> String {
+fn automaton(levels: usize) -> String {
     let mut text = "{ lead(id: \"x\") { ...F0_0 } }".to_owned();
     for level in 0..levels {
         for state in 0..=level {

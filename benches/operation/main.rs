@@ -152,10 +152,7 @@ fn cost(compiler: &Compiler, (name, text): (String, String)) -> (String, usize, 
 
 /// How much memory documents take, as a part of what they are weighed as.
 fn weights(compiler: &Compiler) -> Vec<(String, f64)> {
-    let wide = format!(
-        "{{ {} }}",
-        (0..40).map(|n| format!("a{n}: viewer {{ id name company {{ slug }} }} ")).collect::<String>()
-    );
+    let wide = format!("{{ {} }}", attacks::many(40, |n| format!("a{n}: viewer {{ id name company {{ slug }} }}")));
     let feed = "{ activity(first: 5) { edges { cursor node { id at actor { __typename } ... on LeadCreated { lead { id title } } \
                 ... on CommentAdded { comment { body } } } } } }";
     let conditions = "query($a: Boolean!) { viewer { id name @include(if: $a) } }";

@@ -154,8 +154,8 @@ impl Compiler {
             let quoted = message.split('`').skip(1).step_by(2).flat_map(|it| it.split(|c| !is_word(c)));
             let named = message.split(|c| !is_word(c)).filter(|word| self.schema.types.contains_key(*word));
             if quoted.chain(named).any(|word| !word.is_empty() && !said.contains(word) && !BUILT_IN.contains(&word)) {
-                refusal.fault.message =
-                    "What stands here does not fit the schema, which is not public here.".to_owned();
+                "What stands here does not fit the schema, which is not public here."
+                    .clone_into(&mut refusal.fault.message);
             }
         }
         refused

@@ -80,11 +80,11 @@ fn ask_for_kind(tree: &mut ExecutableDocument, operation: &mut Operation, kind: 
         }
         found
     }
-    let fragments = tree
-        .fragments
-        .values_mut()
-        .fold(false, |found, fragment| within(&mut fragment.make_mut().selection_set, kind) || found);
-    within(&mut operation.selection_set, kind) || fragments
+    let mut found = within(&mut operation.selection_set, kind);
+    for fragment in tree.fragments.values_mut() {
+        found |= within(&mut fragment.make_mut().selection_set, kind);
+    }
+    found
 }
 
 fn plain(json: Json) -> Value {

@@ -407,7 +407,7 @@ impl Shape {
             }
             Ok(arguments)
         };
-        let slots = self.slots.iter().map(filled).collect::<Result<_, _>>()?;
+        let slots = self.slots.iter().map(filled).collect::<Result<_, Refusal>>()?;
         let operation = Operation { shape: self.clone(), slots, asked: None, without: None };
         if operation.cost(&self.root) > cost {
             return Err(Refusal::over(Bound::Cost, cost));
@@ -586,7 +586,9 @@ impl<'a> Planner<'a> {
         let mut conditions = IndexSet::new();
         if !is_object {
             let mut seen = HashSet::new();
-            sets.iter().for_each(|set| self.named(set, &mut seen, &mut conditions));
+            for set in sets {
+                self.named(set, &mut seen, &mut conditions);
+            }
         }
         // Types for which the same conditions hold select the same. Those whose fields differ in type, and so in what may
         // be null, are told apart all the same.
@@ -596,7 +598,9 @@ impl<'a> Planner<'a> {
             let mask: Vec<bool> = conditions.iter().map(|on| self.applies(on, ty)).collect();
             let index = selections.get_index_of(&mask).unwrap_or_else(|| {
                 let (mut seen, mut fields) = (HashSet::new(), Collected::new());
-                sets.iter().for_each(|set| self.collect(ty, set, &mut seen, &mut fields));
+                for set in sets {
+                    self.collect(ty, set, &mut seen, &mut fields);
+                }
                 selections.insert_full(mask, fields).0
             });
             let types = selections[index].values().map(|nodes| self.definition(ty, nodes[0]).0).collect();

@@ -10,7 +10,7 @@ use crate::error::{ErrorCode, Fault};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal {
     /// What is wrong.
-    pub fault: Fault,
+    pub fault: Box<Fault>,
     /// Where it stands in the document.
     pub pos: Option<Pos>,
 }
@@ -43,7 +43,7 @@ pub(super) enum Bound {
 impl Refusal {
     /// A document or variables that are not valid.
     pub(super) fn invalid(message: impl Into<String>) -> Self {
-        Self { fault: Fault::new(ErrorCode::InvalidInput, message), pos: None }
+        Fault::new(ErrorCode::InvalidInput, message).into()
     }
 
     /// More than an operator allows.
@@ -77,7 +77,7 @@ impl Refusal {
 
     /// More than is ever allowed.
     pub(super) fn too_complex(message: impl Into<String>, more: impl FnOnce(Fault) -> Fault) -> Self {
-        Self { fault: more(Fault::new(ErrorCode::QueryTooComplex, message)), pos: None }
+        more(Fault::new(ErrorCode::QueryTooComplex, message)).into()
     }
 
     /// Names the place, by its byte.
@@ -118,6 +118,12 @@ impl Refused {
     }
 }
 
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        Self { fault: Box::new(fault), pos: None }
+    }
+}
+
 impl From<Refusal> for Refused {
     fn from(refusal: Refusal) -> Self {
         Self::because(vec![refusal])
@@ -132,7 +138,7 @@ impl From<Fault> for Refused {
 
 impl From<Vec<Fault>> for Refused {
     fn from(faults: Vec<Fault>) -> Self {
-        Self::because(faults.into_iter().map(|fault| Refusal { fault, pos: None }).collect())
+        Self::because(faults.into_iter().map(Refusal::from).collect())
     }
 }
 

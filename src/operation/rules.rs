@@ -75,7 +75,9 @@ pub(super) fn free_literals(compiler: &Compiler, document: &ExecutableDocument) 
     fn find(compiler: &Compiler, ty: &Type, value: &Node<Ast>, found: &mut Vec<Range<usize>>) {
         match (value.as_ref(), compiler.schema.types.get(ty.inner_named_type())) {
             (Ast::List(items), _) if ty.is_list() => {
-                items.iter().for_each(|item| find(compiler, ty.item_type(), item, found));
+                for item in items {
+                    find(compiler, ty.item_type(), item, found);
+                }
             }
             (Ast::List(_) | Ast::Object(_), _) if compiler.is_custom_scalar(ty) => {
                 found.extend(value.location().map(|at| at.offset()..at.end_offset()));
@@ -109,10 +111,14 @@ pub(super) fn free_literals(compiler: &Compiler, document: &ExecutableDocument) 
     let mut found = Vec::new();
     for operation in document.operations.iter() {
         let defaults = operation.variables.iter().filter_map(|it| Some((&it.ty, it.default_value.as_ref()?)));
-        defaults.for_each(|(ty, default)| find(compiler, ty, default, &mut found));
+        for (ty, default) in defaults {
+            find(compiler, ty, default, &mut found);
+        }
         within(compiler, &operation.selection_set, &mut found);
     }
-    document.fragments.values().for_each(|fragment| within(compiler, &fragment.selection_set, &mut found));
+    for fragment in document.fragments.values() {
+        within(compiler, &fragment.selection_set, &mut found);
+    }
     found
 }
 
@@ -181,7 +187,9 @@ impl<'a> Check<'a, '_> {
             Ast::Variable(_) => self.variable(ty, default, value),
             Ast::List(items) => {
                 let inner = if ty.is_list() { ty.item_type() } else { ty };
-                items.iter().for_each(|item| self.value(inner, false, item));
+                for item in items {
+                    self.value(inner, false, item);
+                }
             }
             Ast::Object(fields) => {
                 self.once(fields);
@@ -236,10 +244,16 @@ impl<'a> Check<'a, '_> {
                     self.refuse(format!("variable `${name}` is not defined"), value);
                 }
             }
-            Ast::List(items) => items.iter().for_each(|item| self.any(ty, item, open)),
+            Ast::List(items) => {
+                for item in items {
+                    self.any(ty, item, open);
+                }
+            }
             Ast::Object(fields) => {
                 self.once(fields);
-                fields.iter().for_each(|(_, field)| self.any(None, field, open));
+                for (_, field) in fields {
+                    self.any(None, field, open);
+                }
             }
             _ => {}
         }

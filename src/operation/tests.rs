@@ -1,4 +1,7 @@
 //! The way of an operation, over a schema of every shape.
+#![allow(clippy::needless_pass_by_value, reason = "variables read as they are written")]
+
+use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value as Json, json};
@@ -36,6 +39,11 @@ const SDL: &str = "
 
 const LIMITS: Limits =
     Limits { tokens: 1000, fields: 200, directives: 20, aliases: 10, root_fields: 5, depth: 8, cost: 1000 };
+
+/// So many fields, each by a name of its own.
+fn many(fields: usize) -> String {
+    (0..fields).fold(String::new(), |all, n| format!("{all}a{n}: id "))
+}
 
 fn compiler() -> Compiler {
     let scalar = |_: &str, value: &Value| match value {
@@ -178,7 +186,7 @@ fn what_runs_is_counted_and_what_does_not_is_not() {
         ),
         Some("limits.max_root_fields".to_owned())
     );
-    let aliases = (0..11).map(|n| format!("a{n}: id ")).collect::<String>();
+    let aliases = many(11);
     assert_eq!(over(&format!("{{ lead {{ {aliases} }} }}")), Some("limits.max_aliases".to_owned()));
     assert_eq!(over(&format!("{{ lead {{ {} }} }}", "id ".repeat(200))), Some("limits.max_fields".to_owned()));
     assert_eq!(
@@ -200,10 +208,7 @@ fn what_runs_is_counted_and_what_does_not_is_not() {
     // The dearest type counts, and each only for itself.
     let cost = |text: &str| compile(text, &json!({})).is_ok();
     let types = |fields: usize| {
-        format!(
-            "{{ many(ids: []) {{ ... on Lead {{ {0} }} ... on Partner {{ {0} }} }} }}",
-            (0..fields).map(|n| format!("a{n}: id ")).collect::<String>()
-        )
+        format!("{{ many(ids: []) {{ ... on Lead {{ {0} }} ... on Partner {{ {0} }} }} }}", many(fields))
     };
     assert!(cost(&types(10)));
     assert!(!cost(&types(11)));
@@ -213,7 +218,7 @@ fn what_runs_is_counted_and_what_does_not_is_not() {
 fn a_bomb_is_measured_and_not_walked() {
     let mut bomb = "{ lead { ...f0 } }".to_owned();
     for level in 0..40 {
-        bomb.push_str(&format!(" fragment f{level} on Lead {{ ...f{0} ...f{0} }}", level + 1));
+        write!(bomb, " fragment f{level} on Lead {{ ...f{0} ...f{0} }}", level + 1).unwrap();
     }
     bomb.push_str(" fragment f40 on Lead { id }");
     assert_eq!(refusal(&bomb, json!({})).fault.code, ErrorCode::QueryTooComplex);
