@@ -46,6 +46,7 @@ mod repetition;
 mod schema;
 mod several_servers;
 mod signals;
+mod stock;
 mod story;
 mod submitted_lead;
 mod toolbox;
