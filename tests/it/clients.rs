@@ -1,41 +1,15 @@
 //! The tools that clients are built with take this server and its schema.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use crate::support::cli::Output;
 use crate::support::database::{Database, Kind, OnDatabase as _};
 use crate::support::http::Client;
-use crate::support::node::Project;
+use crate::support::node::{Project, Tools};
 use crate::support::world::World;
-
-/// What the audit in the version of the lock file holds.
-const AUDITS: usize = 61;
-
-/// The project of the tools, and whatever it runs while this thread goes on to serve what they ask for.
-pub(crate) struct Tools(pub(crate) Arc<Project>);
-
-impl Tools {
-    pub(crate) async fn install() -> Self {
-        Self(Arc::new(spawn_blocking(|| Project::of("tests/clients")).await.expect("it is installed")))
-    }
-
-    pub(crate) async fn run(&self, tool: &'static str, arguments: &[&str]) -> Output {
-        self.run_in("", tool, arguments).await
-    }
-
-    async fn run_in(&self, folder: &'static str, tool: &'static str, arguments: &[&str]) -> Output {
-        let project = Arc::clone(&self.0);
-        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-        let running = spawn_blocking(move || {
-            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-            project.run(folder, tool, &arguments)
-        });
-        running.await.expect("it runs")
-    }
-}
+use crate::support::ws_audit::{self, Subject};
 
 #[tokio::test]
 async fn every_audit_of_the_http_specification_passes_with_a_token_and_without() {
@@ -44,10 +18,7 @@ async fn every_audit_of_the_http_specification_passes_with_a_token_and_without()
     let token = world.as_("acme", "SALES").token;
     let tools = Tools::install().await;
     for (who, token) in [("nobody", ""), ("a member", token.as_str())] {
-        let said = tools.run("node", &["audit.mjs", &url, token]).await;
-        let report: Vec<Value> = serde_json::from_str(said.ok()).expect("a report");
-        assert_eq!(report.len(), AUDITS, "the audit has another number of checks than it had");
-        let failed: Vec<_> = report.iter().filter(|audit| audit["status"] != "ok").collect();
+        let failed = tools.audit(&url, token).await;
         assert!(failed.is_empty(), "as {who}: {failed:#?}");
     }
 }
@@ -55,9 +26,45 @@ async fn every_audit_of_the_http_specification_passes_with_a_token_and_without()
 #[tokio::test]
 async fn the_audit_finds_the_faults_of_a_server_that_is_none() {
     let world = World::on(Database::fresh(Kind::Sqlite).await).await;
-    let said = Tools::install().await.run("node", &["audit.mjs", &format!("http://{}/livez", world.address())]).await;
-    let report: Vec<Value> = serde_json::from_str(said.ok()).expect("a report");
-    assert!(report.iter().any(|audit| audit["status"] == "error"), "{report:#?}");
+    let failed = Tools::install().await.audit(&format!("http://{}/livez", world.address()), "").await;
+    assert!(failed.iter().any(|audit| audit["status"] == "error"), "{failed:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_audit_of_the_websocket_protocol_passes() {
+    let world = World::on(Database::fresh(Kind::Sqlite).await).await;
+    let hasty = world.another_server_with(&[("COSELL_WS_INIT_TIMEOUT", Some("1s"))]).await;
+    let partnership = world.partnership("acme", "globex").await;
+    let lead = world.shared_lead("acme", &partnership, "Forty seats").await;
+    let create = r#"createLead(input: { title: "Ten seats", customer: { company: "Initrode" } }) { lead { id } }"#;
+    let failed = ws_audit::audit(Subject {
+        address: world.address(),
+        hasty: hasty.addr,
+        init: json!({ "Authorization": format!("Bearer {}", world.as_("globex", "SALES").token) }),
+        partial: r#"{ viewer { id } node(id: "none") { id } }"#.to_owned(),
+        mutation: format!("mutation {{ {create} }}"),
+        subscription: "subscription { activity { cursor } }".to_owned(),
+        refused: r#"subscription { leadChanged(leadId: "none") { id } }"#.to_owned(),
+        ending: (
+            format!(r#"subscription {{ leadChanged(leadId: "{lead}") {{ id }} }}"#),
+            format!(r#"mutation {{ withdrawLead(input: {{ leadId: "{lead}" }}) {{ lead {{ id }} }} }}"#),
+        ),
+        ender: json!({ "Authorization": format!("Bearer {}", world.as_("acme", "SALES").token) }),
+    });
+    let failed = failed.await;
+    assert!(failed.is_empty(), "{failed:#?}");
+}
+
+#[tokio::test]
+async fn each_audit_of_the_websocket_protocol_holds_words_of_its_document() {
+    let project = spawn_blocking(|| Project::of("examples/live-feed")).await.expect("it is installed");
+    let document = project.read("node_modules/graphql-ws/PROTOCOL.md");
+    let checks = ws_audit::checks();
+    for check in &checks {
+        assert!(document.contains(check.holds), "{}: PROTOCOL.md does not say {:?}", check.name, check.holds);
+    }
+    let names: BTreeSet<_> = checks.iter().map(|check| &check.name).collect();
+    assert_eq!(names.len(), checks.len(), "two checks have the same name");
 }
 
 #[tokio::test]
@@ -89,10 +96,9 @@ async fn graphql_js_takes_the_schema() {
     assert_eq!((said.ok(), said.stderr.as_str()), ("", ""));
     // It would tell a type that lacks what its interface promises.
     let broken = tools
-        .0
         .read("../../schema.graphql")
         .replace("type Task implements Node {", "type Task implements Node & Activity {");
-    tools.0.write("broken.graphql", &broken);
+    tools.write("broken.graphql", &broken);
     let said = tools.run("node", &["schema.mjs", "broken.graphql"]).await;
     let told = said.failed(1);
     assert!(told.contains("graphql 16.") && told.contains("graphql 17."), "{told}");
@@ -103,8 +109,8 @@ async fn graphql_js_takes_the_schema() {
 async fn the_schema_holds_to_the_rules_of_graphql_eslint() {
     const LINT: [&str; 3] = ["--config", "eslint.config.mjs", "schema.graphql"];
     let tools = Tools::install().await;
-    let schema = tools.0.read("../../schema.graphql");
-    tools.0.write("schema.graphql", &schema);
+    let schema = tools.read("../../schema.graphql");
+    tools.write("schema.graphql", &schema);
     let said = tools.run("eslint", &LINT).await;
     assert_eq!((said.ok(), said.stderr.as_str()), ("", ""));
 
@@ -112,7 +118,7 @@ async fn the_schema_holds_to_the_rules_of_graphql_eslint() {
     let more = "\n\"A barn.\"\ntype barn {\n\tbarnId: ID\n}\nextend type Query {\n\tgetBarn(id: ID!): barn\n}\n";
     let broken =
         schema.replace("node: Lead!", "node: Stage!").replace("\tleadSource: String", "\tcolor: String") + more;
-    tools.0.write("schema.graphql", &broken);
+    tools.write("schema.graphql", &broken);
     let said = tools.run("eslint", &LINT).await;
     assert_eq!(said.code, Some(1), "{said}");
     let told = &said.stdout;
@@ -137,12 +143,12 @@ async fn graphql_codegen_makes_types_that_compile() {
     let said = tools.run("tsc", &["--project", "codegen"]).await;
     assert_eq!(said.code, Some(0), "{said}");
     let manifest: Value =
-        serde_json::from_str(&tools.0.read("codegen/src/generated/persisted-documents.json")).expect("a manifest");
+        serde_json::from_str(&tools.read("codegen/src/generated/persisted-documents.json")).expect("a manifest");
     let documents = manifest.as_object().expect("documents by their hash");
     assert_eq!(documents.len(), 5, "{manifest:#}");
 
     // The manifest is one that a server takes, and then takes nothing else.
-    let path = tools.0.path().join("codegen/src/generated/persisted-documents.json");
+    let path = tools.path().join("codegen/src/generated/persisted-documents.json");
     let world = World::on(Database::fresh(Kind::Sqlite).await).await;
     let server = world
         .another_server_with(&[
@@ -161,15 +167,15 @@ async fn graphql_codegen_makes_types_that_compile() {
 #[tokio::test]
 async fn relay_compiler_takes_fragments_connections_and_refetches() {
     let tools = Tools::install().await;
-    std::fs::create_dir(tools.0.path().join("relay/generated")).expect("a folder");
+    std::fs::create_dir(tools.path().join("relay/generated")).expect("a folder");
     let said = tools.run_in("relay", "relay-compiler", &["relay.config.json"]).await;
     assert_eq!(said.code, Some(0), "{said}");
     for made in ["LeadRefetchQuery", "ThreadPaginationQuery", "HistoryPaginationQuery"] {
-        let artifact = tools.0.read(&format!("relay/generated/{made}.graphql.ts"));
+        let artifact = tools.read(&format!("relay/generated/{made}.graphql.ts"));
         assert!(artifact.contains("node(id: $id)"), "{made} does not ask for a node: {artifact}");
     }
     // A connection that is none is refused.
-    tools.0.write(
+    tools.write(
         "relay/src/Broken.ts",
         "import { graphql } from 'relay-runtime';\nexport const broken = graphql`\n  fragment Broken_lead on Lead { stages @connection(key: \"Broken_stages\") { key } }\n`;\n",
     );

@@ -49,6 +49,7 @@ mod several_servers;
 mod signals;
 mod single_stream;
 mod specification;
+mod stock;
 mod story;
 mod submitted_lead;
 mod toolbox;

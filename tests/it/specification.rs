@@ -18,13 +18,13 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::clients::Tools;
 use crate::matrix::Scene;
 use crate::on_both_databases;
 use crate::support::cli::Cli;
 use crate::support::database::{Database, Kind, OnDatabase as _};
 use crate::support::http::{Answer, Client};
 use crate::support::leads::{lead_of, read};
+use crate::support::node::Tools;
 use crate::support::rows::Rows;
 use crate::support::sse::{self, EventStream};
 use crate::support::world::{Person, SECRET, World};
@@ -1352,7 +1352,7 @@ async fn the_schema_by_introspection_is_the_schema_s_file_to_the_letter() {
     let said = tools.run("node", &["introspect.mjs", &url, "../../schema.graphql", &token]).await;
     assert_eq!((said.ok(), said.stderr.as_str()), ("", ""));
     // It would tell each of these.
-    let schema = tools.0.read("../../schema.graphql");
+    let schema = tools.read("../../schema.graphql");
     for (from, to) in [
         ("interface Activity implements Node {", "interface Activity {"),
         ("direction: OrderDirection! = DESC", "direction: OrderDirection! = ASC"),
@@ -1361,7 +1361,7 @@ async fn the_schema_by_introspection_is_the_schema_s_file_to_the_letter() {
         ("union Actor = Member | SystemActor", "union Actor = Member"),
     ] {
         assert!(schema.contains(from), "there is no {from}");
-        tools.0.write("other.graphql", &schema.replace(from, to));
+        tools.write("other.graphql", &schema.replace(from, to));
         let said = tools.run("node", &["introspect.mjs", &url, "other.graphql", &token]).await;
         let told = said.failed(1);
         assert!(told.contains("graphql 16.") && told.contains("graphql 17."), "{from}: {told}");
@@ -1466,7 +1466,7 @@ on_both_databases! {
             "\"\"\"# one\n  , two\"\"\"",
         ];
         let tools = Tools::install().await;
-        tools.0.write("literals.json", &json!(LITERALS).to_string());
+        tools.write("literals.json", &json!(LITERALS).to_string());
         let said = tools.run("node", &["values.mjs", "literals.json"]).await;
         let values: Vec<String> = serde_json::from_str(said.ok()).expect("texts");
         let person = world.as_("acme", "SALES");

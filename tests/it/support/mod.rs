@@ -19,6 +19,7 @@ pub mod sqlite;
 pub mod sse;
 pub mod world;
 pub mod ws;
+pub mod ws_audit;
 
 /// What the API answers to a query for its schema alone, however large.
 pub fn introspect(query: &str) -> serde_json::Value {

@@ -8,12 +8,19 @@ use std::collections::hash_map::DefaultHasher;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::hash::{Hash as _, Hasher as _};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
+use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use super::cli::{Output, Running};
+
+/// How many checks of HTTP the audit in the version of the lock file holds.
+pub const AUDITS: usize = 61;
 
 /// What is never copied: it is made anew, or installed.
 const MADE: [&str; 4] = ["node_modules", "dist", "generated", ".gitignore"];
@@ -70,6 +77,49 @@ impl Project {
         command.env("NODE_OPTIONS", format!("--import file://{}/tests/clients/offline.mjs", root().display()));
         command.env("NO_COLOR", "1").env("CI", "1").env_remove("FORCE_COLOR");
         Running::of(command, format!("{tool} {}", arguments.join(" ")))
+    }
+}
+
+/// The project of the tools that clients are built with, and whatever it runs while this thread goes on to serve what
+/// they ask for.
+pub struct Tools(Arc<Project>);
+
+impl Deref for Tools {
+    type Target = Project;
+
+    fn deref(&self) -> &Project {
+        &self.0
+    }
+}
+
+impl Tools {
+    /// Installs them.
+    pub async fn install() -> Self {
+        Self(Arc::new(spawn_blocking(|| Project::of("tests/clients")).await.expect("it is installed")))
+    }
+
+    /// Runs one of them to its end.
+    pub async fn run(&self, tool: &'static str, arguments: &[&str]) -> Output {
+        self.run_in("", tool, arguments).await
+    }
+
+    /// Runs one of them in a folder of the project.
+    pub async fn run_in(&self, folder: &'static str, tool: &'static str, arguments: &[&str]) -> Output {
+        let project = Arc::clone(&self.0);
+        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+        let running = spawn_blocking(move || {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            project.run(folder, tool, &arguments)
+        });
+        running.await.expect("it runs")
+    }
+
+    /// Holds the audit of GraphQL over HTTP against what listens there, and says which checks failed.
+    pub async fn audit(&self, url: &str, token: &str) -> Vec<Value> {
+        let said = self.run("node", &["audit.mjs", url, token]).await;
+        let report: Vec<Value> = serde_json::from_str(said.ok()).expect("a report");
+        assert_eq!(report.len(), AUDITS, "the audit has another number of checks than it had");
+        report.into_iter().filter(|audit| audit["status"] != "ok").collect()
     }
 }
 
