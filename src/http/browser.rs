@@ -28,12 +28,15 @@ pub(super) fn cors(http: &Http) -> Either<CorsLayer, Identity> {
         header::CONTENT_TYPE,
         HeaderName::from_static("traceparent"),
         HeaderName::from_static("tracestate"),
+        HeaderName::from_static("last-event-id"),
+        HeaderName::from_static("x-graphql-event-stream-token"),
     ];
     headers.extend(http.allowed_headers.iter().cloned());
     // Tokens are sent in a header, which a page must know: there are no cookies to be had.
     let layer = CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::POST])
+        // The last two are of streams that carry several operations.
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(headers)
         .expose_headers([REQUEST_ID, header::RETRY_AFTER, HeaderName::from_static("traceresponse")])
         .max_age(REMEMBERED);

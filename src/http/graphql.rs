@@ -26,6 +26,10 @@ use crate::operation::Kind;
 /// The longest parameters in a URL; what is longer than all headers may be never comes so far and is 431.
 const MAX_URL_BYTES: usize = 32 * 1024;
 
+/// Where subscriptions are served.
+const SUBSCRIPTIONS: &str = "Subscriptions are served over the websocket at /graphql/ws, and as event streams to clients that \
+                             accept text/event-stream.";
+
 /// Answers one request.
 pub(super) async fn handle<E: Executor>(State(app): State<Arc<App<E>>>, request: Request) -> Response {
     if negotiate::prefers_events(request.headers()) {
@@ -188,14 +192,9 @@ async fn execute<E: Executor>(
         Ok(ready) => ready,
     };
     match ready.kind() {
-        Kind::Mutation | Kind::Subscription if get => {
-            Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST."))
-        }
-        Kind::Subscription => {
-            let message = "Subscriptions are served over the websocket at /graphql/ws, and as event streams to clients \
-                           that accept text/event-stream.";
-            Ok(answer::refused(Fault::new(ErrorCode::InvalidInput, message).into(), id))
-        }
+        Kind::Mutation if get => Err(Early::not_allowed("POST", "Over GET only queries are executed; use POST.")),
+        Kind::Subscription if get => Err(Early::not_allowed("POST", SUBSCRIPTIONS)),
+        Kind::Subscription => Ok(answer::refused(Fault::new(ErrorCode::InvalidInput, SUBSCRIPTIONS).into(), id)),
         Kind::Query | Kind::Mutation => match ready.execute(limit, id).await {
             Ok(response) => Ok(answer::finish(response, id)),
             Err(broken) => Err(Early::from(vec![broken.fault(id)])),
@@ -284,7 +283,7 @@ fn from_query(query: &str) -> Result<Params, String> {
     let mut object = Map::new();
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         let value = match name.as_ref() {
-            "variables" | "extensions" | "documentId" if value.is_empty() => Value::Null,
+            "query" | "operationName" | "variables" | "extensions" | "documentId" if value.is_empty() => Value::Null,
             "query" | "operationName" | "documentId" => Value::String(value.into_owned()),
             "variables" | "extensions" => {
                 serde_json::from_str(&value).map_err(|fault| format!("The parameter `{name}` is not JSON: {fault}."))?

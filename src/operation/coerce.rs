@@ -102,7 +102,7 @@ impl Compiler {
         }
         if json.is_null() {
             if ty.is_non_null() {
-                faults.push(format!("{place} must not be null: it is a {ty}."));
+                faults.push(format!("{place} must not be null: it is {}.", a(ty)));
             }
             return Value::Null;
         }
@@ -126,7 +126,7 @@ impl Compiler {
                 .ok_or_else(|| if self.traits.public { one_of(def) } else { format!("must be a value of {name}") }),
             Some(ExtendedType::InputObject(def)) => match json {
                 Json::Object(object) => return self.input_object(def, object, place, faults),
-                _ => Err(format!("must be an object, a {name}")),
+                _ => Err(format!("must be an object, {}", a(name))),
             },
             Some(ExtendedType::Scalar(def)) if def.is_built_in() => built_in(name, json),
             _ => Value::from_json(json.clone())
@@ -150,7 +150,7 @@ impl Compiler {
             let key = &key[..key.floor_char_boundary(MAX_SHOWN)];
             let hint = self.similar(key, def.fields.keys().map(Name::as_str));
             let end = if hint.is_empty() { "." } else { &hint };
-            faults.push(format!("{place} must not have a field {key}: {} has none{end}", def.name));
+            faults.push(format!("{place} must not have a field `{key}`: {} has none{end}", def.name));
         }
         let mut object = IndexMap::with_capacity(given.len());
         for (name, field) in &def.fields {
@@ -159,7 +159,7 @@ impl Compiler {
                 (None, Some(default)) => self.constant(&field.ty, default),
                 (None, None) if field.ty.is_non_null() => {
                     let name = if self.traits.public { name.as_str() } else { "…" };
-                    faults.push(format!("{place}.{name} must be given: it is a {}.", field.ty));
+                    faults.push(format!("{place}.{name} must be given: it is {}.", a(&field.ty)));
                     continue;
                 }
                 (None, None) => continue,
@@ -189,7 +189,7 @@ impl Compiler {
         if let Ast::Variable(name) = value.as_ref() {
             return match values.get(name) {
                 Some(Value::Null) if ty.is_non_null() => {
-                    Err(refuse(format!("${name} must not be null here: a {ty} is expected.")))
+                    Err(refuse(format!("${name} must not be null here: it stands for {}.", a(ty))))
                 }
                 known => Ok(known.cloned()),
             };
@@ -224,7 +224,10 @@ impl Compiler {
                         (Some(value), _) => value,
                         (None, Some(default)) => self.constant(&def.ty, default),
                         (None, None) if def.ty.is_non_null() => {
-                            return Err(refuse(format!("The input field {field} must be given: it is a {}.", def.ty)));
+                            return Err(refuse(format!(
+                                "The input field {field} must be given: it is {}.",
+                                a(&def.ty)
+                            )));
                         }
                         (None, None) => continue,
                     };
@@ -234,7 +237,7 @@ impl Compiler {
             }
             (Some(ExtendedType::Scalar(def)), _) if !def.is_built_in() => {
                 let value = untyped(value, values).unwrap_or_default();
-                (self.traits.scalar)(name, &value).map_err(|what| refuse(format!("A {name} {what}.")))?;
+                (self.traits.scalar)(name, &value).map_err(|what| refuse(format!("This {name} {what}.")))?;
                 value
             }
             (_, Ast::Int(int)) if name == "ID" => Value::String(int.as_str().to_owned()),
@@ -246,6 +249,13 @@ impl Compiler {
     pub(super) fn is_custom_scalar(&self, ty: &Type) -> bool {
         matches!(self.schema.types.get(ty.inner_named_type()), Some(ExtendedType::Scalar(def)) if !def.is_built_in())
     }
+}
+
+/// With its article.
+fn a(ty: impl fmt::Display) -> String {
+    let text = ty.to_string();
+    let vowel = text.starts_with(['A', 'E', 'I', 'O', 'U']) && !text.starts_with("Us") && !text.starts_with("Un");
+    format!("{} {text}", if vowel { "an" } else { "a" })
 }
 
 /// A value of a scalar that GraphQL itself has (section 3.5). JSON has one kind of number: `1.0` is an `Int`.

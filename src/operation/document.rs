@@ -13,12 +13,11 @@ use async_graphql::Value;
 use serde_json::{Map, Value as Json};
 
 use super::plan::{Conditions, Kind, Operation, Planner, Shape};
-use super::refusal::{Refusal, Refused};
-use super::{Compiler, rules, size, text};
+use super::refusal::{Refusal, Refused, source};
+use super::text::{self, MAX_BRACKETS, Text};
+use super::{Compiler, rules, size};
 use crate::error::ErrorCode;
 
-/// How deep brackets of any kind may be nested: the parser calls itself at each.
-const MAX_BRACKETS: usize = 200;
 /// The most shapes that are kept of an operation; there may be one for each combination of conditions.
 const MAX_SHAPES: usize = 16;
 /// What the tree of a document takes for each of its tokens, and besides; measured (`benches/operation`).
@@ -47,18 +46,17 @@ struct Planned {
 }
 
 impl Document {
-    /// Its text, as it was sent.
+    /// Its text, as it was sent but for commas and descriptions.
     pub fn text(&self) -> &str {
-        self.tree.sources.values().next().map_or("", |source| source.source_text())
+        source(&self.tree.sources)
     }
 
     /// About how much memory it takes, in bytes.
     pub fn bytes(&self) -> usize {
         let shapes = self.operations.iter().flat_map(|operation| &operation.shapes);
         let shapes = shapes.map(|(conditions, shape)| conditions.len() + 32 + shape.bytes()).sum::<usize>();
-        // The parser keeps the text, and once more by its lines.
         TREE_BYTES
-            + self.text().len() * 2
+            + self.text().len()
             + self.tokens * TREE_PER_TOKEN
             + self.operations.len() * size_of::<Planned>()
             + shapes
@@ -75,8 +73,8 @@ impl Compiler {
     }
 
     fn read(&self, text: &str) -> Result<Document, Refused> {
-        let tokens = text::check(text, self.limits.tokens)?;
-        let parsed = Parser::new().recursion_limit(MAX_BRACKETS).parse_ast(text, "request");
+        let Text { text, tokens } = text::check(text, self.limits.tokens)?;
+        let parsed = Parser::new().recursion_limit(2 * MAX_BRACKETS).parse_ast(text, "request");
         let syntax = parsed.map_err(|fault| self.refused(&fault.errors, None))?;
         self.typed(tokens, &syntax).map_err(|refused| Refused { operations: operations(&syntax), ..refused })
     }
@@ -199,7 +197,8 @@ impl Compiler {
         for name in &planned.conditions {
             let Some(Value::Boolean(on)) = values.get(name) else {
                 let message = format!("${name} must not be null: it is a condition of @skip or @include.");
-                return Err(Refusal::invalid(message).into());
+                let variable = definition.variables.iter().find(|variable| variable.name == *name);
+                return Err(Refusal::invalid(message).within(variable.and_then(Node::location), sources).into());
             };
             conditions.insert(name, *on);
         }

@@ -23,11 +23,15 @@ use sha2::{Digest, Sha256};
 use super::coerce::Values;
 use super::cost::Cost;
 use super::introspection::Asked;
-use super::refusal::{Bound, Refusal, position};
+use super::refusal::{Bound, Lines, Refusal, source};
+use super::size::too_much_schema;
 use super::{Compiler, Limits};
 
 /// The key under which the library tells an object's type. No document can write it, so nobody's alias is in its way.
 pub(super) const TYPE: &str = "#type";
+
+/// How much of the schema may be asked for at once.
+const MAX_SCHEMA_WEIGHT: usize = 10;
 
 /// What an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -333,6 +337,18 @@ impl Operation {
     }
 }
 
+impl Class {
+    /// How much of the schema is asked for: `__type` weighs one, `__schema` five. Each is walked again for itself.
+    fn weight(&self) -> usize {
+        let weight = |answer: &Answer| match answer.field.name.as_str() {
+            _ if !answer.field.of_schema => 0,
+            "__schema" => 5,
+            _ => 1,
+        };
+        self.answer.iter().map(weight).sum()
+    }
+}
+
 impl Set {
     /// What the library is asked for.
     fn resolved(&self) -> impl Iterator<Item = &Arc<Field>> {
@@ -395,6 +411,9 @@ impl Shape {
             (Bound::Aliases, self.aliases, aliases),
             (Bound::RootFields, self.root.classes.first().map_or(0, |class| class.answer.len()), root_fields),
         ];
+        if self.root.classes.iter().any(|class| class.weight() > MAX_SCHEMA_WEIGHT) {
+            return Err(too_much_schema());
+        }
         if let Some((bound, _, most)) = most.into_iter().find(|(_, found, most)| found > most) {
             return Err(Refusal::over(bound, most));
         }
@@ -461,6 +480,7 @@ pub(super) struct Planner<'a> {
     pub(super) compiler: &'a Compiler,
     pub(super) document: &'a ExecutableDocument,
     pub(super) conditions: Conditions<'a>,
+    lines: Lines<'a>,
     slots: Vec<Slot>,
     personal: bool,
     /// How many fields there are above.
@@ -492,7 +512,8 @@ impl Count {
 
 impl<'a> Planner<'a> {
     pub(super) fn new(compiler: &'a Compiler, document: &'a ExecutableDocument, conditions: Conditions<'a>) -> Self {
-        Self { compiler, document, conditions, slots: Vec::new(), personal: false, level: 0, planned: 0 }
+        let lines = Lines::of(source(&document.sources));
+        Self { compiler, document, conditions, lines, slots: Vec::new(), personal: false, level: 0, planned: 0 }
     }
 
     /// The shape of an operation of the document.
@@ -731,7 +752,7 @@ impl<'a> Planner<'a> {
             alias: field.alias.is_some().then(|| key.clone()),
             key: if field.alias.is_some() { key } else { name.clone() },
             name,
-            pos: position(field.location(), sources).unwrap_or_default(),
+            pos: field.location().map(|span| self.lines.at(span.offset())).unwrap_or_default(),
             arguments,
             below,
             cost: if of_schema { Cost::Of(1, 0) } else { compiler.cost(parent, definition) },

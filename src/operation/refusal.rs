@@ -82,10 +82,7 @@ impl Refusal {
 
     /// Names the place, by its byte.
     pub(super) fn at(self, byte: usize, text: &str) -> Self {
-        let before = &text[..text.floor_char_boundary(byte)];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let line = before.matches('\n').count() + 1;
-        Self { pos: Some(Pos { line, column: before[line_start..].chars().count() + 1 }), ..self }
+        Self { pos: Some(Lines::of(text).at(byte)), ..self }
     }
 
     /// Names the place, as the parser has it.
@@ -96,8 +93,40 @@ impl Refusal {
 
 /// The line and column where something begins.
 pub(super) fn position(span: Option<SourceSpan>, sources: &SourceMap) -> Option<Pos> {
-    let place = span?.line_column(sources)?;
-    Some(Pos { line: place.line, column: place.column })
+    let span = span?;
+    // A diagnostic knows the schema's text too.
+    Some(Lines::of(sources.get(&span.file_id())?.source_text()).at(span.offset()))
+}
+
+/// The text of a document, which has one source.
+pub(super) fn source(sources: &SourceMap) -> &str {
+    sources.values().next().map_or("", |source| source.source_text())
+}
+
+/// The lines of a document. One ends with a line feed, a carriage return, or both (section 2.1.2 of the specification);
+/// the parser knows others. A column counts characters.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn of(text: &'t str) -> Self {
+        let bytes = text.as_bytes();
+        let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        Self { text, starts: std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect() }
+    }
+
+    pub(super) fn at(&self, byte: usize) -> Pos {
+        let byte = self.text.floor_char_boundary(byte);
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = self.starts[line - 1];
+        Pos { line, column: self.text[start..byte].chars().count() + 1 }
+    }
 }
 
 impl Refused {

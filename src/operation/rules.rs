@@ -133,7 +133,10 @@ struct Check<'a, 'r> {
 
 impl<'a> Check<'a, '_> {
     fn refuse(&mut self, message: String, at: &Node<Ast>) {
-        self.refusals.push(Refusal::invalid(message).within(at.location(), &self.document.sources));
+        let refusal = Refusal::invalid(message);
+        // The places of those that are told.
+        let told = self.refusals.len() < Refused::MOST;
+        self.refusals.push(if told { refusal.within(at.location(), &self.document.sources) } else { refusal });
     }
 
     fn selections(&mut self, set: &'a SelectionSet) {

@@ -17,8 +17,6 @@ const MAX_NESTING: usize = 100;
 /// How often lists of the schema's own types may be nested: fields of types of fields grow exponentially, and the
 /// tools ask for one level.
 const MAX_SCHEMA_LISTS: usize = 3;
-/// How much of the schema may be asked for at once: `__type` weighs one, `__schema` five. Each is walked again for itself.
-const MAX_SCHEMA_WEIGHT: usize = 10;
 
 /// What a part of a document comes to.
 #[derive(Clone, Copy, Debug, Default)]
@@ -30,8 +28,6 @@ struct Size {
     nesting: usize,
     /// Nested lists of introspection fields, by their names.
     lists: usize,
-    /// How much of the schema is asked for.
-    schema: usize,
 }
 
 impl Size {
@@ -41,7 +37,6 @@ impl Size {
             directives: self.directives.saturating_add(other.directives),
             nesting: self.nesting.max(other.nesting),
             lists: self.lists.max(other.lists),
-            schema: self.schema.saturating_add(other.schema),
         }
     }
 
@@ -66,9 +61,6 @@ impl Size {
         if self.nesting > MAX_NESTING {
             return Err(too_deep());
         }
-        if self.schema > MAX_SCHEMA_WEIGHT {
-            return Err(too_much_schema());
-        }
         Ok(())
     }
 }
@@ -77,7 +69,8 @@ fn too_deep() -> Refusal {
     Refusal::too_complex("The document is nested too deep.", |fault| fault)
 }
 
-fn too_much_schema() -> Refusal {
+/// Introspection that would cost too much.
+pub(super) fn too_much_schema() -> Refusal {
     let message = "Introspection nests its lists too deep, or asks for the schema too often.";
     Refusal::too_complex(message, |fault| fault)
 }
@@ -133,17 +126,13 @@ impl<'a> Measure<'a> {
             let size = match selection {
                 Selection::Field(field) => {
                     let inner = self.selections(&field.selection_set, depth + 1)?;
-                    let schema = match field.name.as_str() {
-                        "__schema" => 5,
-                        "__type" => 1,
-                        _ => 0,
-                    };
-                    if schema > 0 && inner.lists > MAX_SCHEMA_LISTS {
+                    let schema = matches!(field.name.as_str(), "__schema" | "__type");
+                    if schema && inner.lists > MAX_SCHEMA_LISTS {
                         return Err(too_much_schema());
                     }
                     let list = matches!(field.name.as_str(), "fields" | "inputFields" | "interfaces" | "possibleTypes");
                     let lists = inner.lists + usize::from(list);
-                    Size { lists, schema: inner.schema.saturating_add(schema), ..inner }
+                    Size { lists, ..inner }
                 }
                 Selection::FragmentSpread(spread) => self.fragment(&spread.fragment_name, depth)?,
                 Selection::InlineFragment(inline) => self.selections(&inline.selection_set, depth + 1)?,

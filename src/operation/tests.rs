@@ -108,11 +108,11 @@ fn values_that_do_not_fit_are_told_with_their_place() {
         (json!(null), "The variable $f must be given, and not null."),
         (json!(7), "$f must be an object, a Filter; it is 7."),
         (json!({ "colour": "BLUE" }), "$f.colour must be one of RED, GREEN; it is \"BLUE\"."),
-        (json!({ "txt": "a" }), "$f must not have a field txt: Filter has none. Did you mean `text`?"),
+        (json!({ "txt": "a" }), "$f must not have a field `txt`: Filter has none. Did you mean `text`?"),
         (json!({ "at": "1999" }), "$f.at must be a moment of this millennium; it is \"1999\"."),
         (json!({ "count": 1.5 }), "$f.count must be a whole number of 32 bits; it is 1.5."),
         (json!({ "count": 2_147_483_648_u64 }), "$f.count must be a whole number of 32 bits; it is 2147483648."),
-        (json!({ "ids": ["a", null] }), "$f.ids.1 must not be null: it is a ID!."),
+        (json!({ "ids": ["a", null] }), "$f.ids.1 must not be null: it is an ID!."),
         (json!({ "ids": [true] }), "$f.ids.0 must be an ID, as a string; it is true."),
         (json!({ "text": null }), "$f.text must not be null: it is a String!."),
         (json!({ "text": ["a"] }), "$f.text must be a string; it is a list."),
@@ -147,6 +147,15 @@ fn what_the_validator_lacks_is_refused() {
         ("subscription { changed { id } other { id } }", "can only have one root field"),
         ("query a { lead { id } } query b { lead { nam } }", "does not have a field `nam`. Did you mean `name`?"),
         ("query Q() { lead { id } }", "syntax error"),
+        ("{ lead(id: 1 x) { id } }", "expected `:` and a value, got `)`"),
+        ("{ lead(id) { id } }", "expected `:` and a value, got `)`"),
+        ("{ lead { id @skip(if: true false) } }", "expected `:` and a value, got `)`"),
+        ("mutation { make(filter: {text: \"a\" colour GREEN}) { id } }", "expected `:` and a value, got `GREEN`"),
+        ("query($f: Filter = {text}) { find(filter: $f) { id } }", "expected `:` and a value, got `}`"),
+        ("{ find(filter: {ids: [{a}]}) { id } }", "expected `:` and a value, got `}`"),
+        ("{ lead(id: $) { id } }", "expected the name of a variable"),
+        ("{ lead(1) { id } }", "expected a name or the end of the list"),
+        ("{ lead(id: \"\na\") { id } }", "a string ends in its line"),
         ("{ many(ids: [00]) { __typename } }", "syntax error"),
         ("{ ...on } fragment on on Query { lead { id } }", "syntax error"),
     ] {
@@ -212,6 +221,35 @@ fn what_runs_is_counted_and_what_does_not_is_not() {
     };
     assert!(cost(&types(10)));
     assert!(!cost(&types(11)));
+}
+
+#[test]
+fn commas_and_blanks_are_free_wherever_they_stand() {
+    for text in [
+        "{,lead,(,id,:,1,),{,id,a,:,name,...,n,...,on,Named,{,name,},},} fragment,n,on,Lead{,note,}",
+        "query($i: [ID!] = [1,2 ,], $f: Filter! = {not: {text: \"(\", ids: [$x]}} @a) { find(filter: $f) { id } }",
+        "query q($a: [[ID!]!] = [[]], $b: ID = 1,) @x(a: [{b: {c: [$a]}}]) { lead(id: $b) { id } }",
+    ] {
+        assert!(text::check(text, 1000).is_ok(), "{text}");
+    }
+    let described = "\"What it asks.\" query (\"\"\"Which\n one.\"\"\" $i: ID, \"No.\" $n: Int = 1) { lead(id: $i) { ...f } leads(first: $n) { edges { node { id } } } } \
+                     \"Its name.\" fragment f on Lead { id }";
+    assert!(planned(described, json!({ "i": 1 })).starts_with("query{lead:lead(id:\"1\",){id:id()}leads:"));
+    for text in [
+        "\"a\" { lead { id } }",
+        "\"a\"",
+        "query(\"a\") { lead { id } }",
+        "\"a\" \"b\" query { lead { id } }",
+        "{ lead(\"a\") { id } }",
+    ] {
+        assert!(refusal(text, json!({})).fault.message.starts_with("syntax error"), "{text}");
+    }
+    let free = "{,lead,(,id,:,1,),{,id,a,:,name,...,n,...,on,Named,{,name,},},} fragment,n,on,Lead{,note,}";
+    assert_eq!(planned(free, json!({})), "query{lead:lead(id:\"1\",){id:id()a:name()note:note()name:name()}}");
+    let found = refusal("{ lead(id: 1,\r\n\r\"é\" ?) { id } }", json!({}));
+    assert_eq!(found.pos.map(|at| (at.line, at.column)), Some((3, 1)));
+    let found = refusal(&format!("{{ many(ids: {}) }}", "[".repeat(300)), json!({}));
+    assert_eq!(found.fault.code, ErrorCode::QueryTooComplex);
 }
 
 #[test]

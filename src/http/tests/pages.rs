@@ -42,7 +42,7 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
         let answer = preflight(&server, path, PORTAL).await;
         assert_eq!(answer.status(), 200);
         assert_eq!(header(answer.headers(), "access-control-allow-origin"), PORTAL);
-        assert_eq!(header(answer.headers(), "access-control-allow-methods"), "GET,POST");
+        assert_eq!(header(answer.headers(), "access-control-allow-methods"), "GET,POST,PUT,DELETE");
         assert!(header(answer.headers(), "access-control-allow-headers").contains("authorization"));
         assert!(header(answer.headers(), "access-control-allow-credentials").is_empty());
         for foreign in ["https://evil.example", "https://portal.example.evil", "null"] {
