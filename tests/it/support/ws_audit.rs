@@ -378,6 +378,7 @@ pub fn checks() -> Vec<Check> {
     all.extend(pings());
     all.extend(invalid_messages());
     all.extend(operations());
+    all.extend(side_by_side());
     all.extend(ids());
     all.extend(errors());
     all.extend(completion());
@@ -602,8 +603,6 @@ fn operations() -> Vec<Check> {
                           stream completion.";
     const SINGLE: &str = "A single result operation is identical to a streaming operation except that _at most one_ \
                           `Next` message is sent.";
-    const MANY: &str = "Multiple operations identified with separate IDs can be active at any time and their messages can \
-                        be interleaved on the connection.";
     const PAYLOAD: &str = "    operationName?: string | null;\n    query: string;\n    variables?: Record<string, unknown> \
                            | null;\n    extensions?: Record<string, unknown> | null;";
     let with = |payload: Value| json!({ "id": "1", "type": "subscribe", "payload": payload });
@@ -673,6 +672,14 @@ fn operations() -> Vec<Check> {
                 }
             }
         }),
+    ]);
+    all
+}
+
+fn side_by_side() -> Vec<Check> {
+    const MANY: &str = "Multiple operations identified with separate IDs can be active at any time and their messages can \
+                        be interleaved on the connection.";
+    vec![
         ready("operations run beside each other", MANY, async |mut line: Line| {
             let subscription = line.subject.subscription.clone();
             line.subscribe("1", &subscription).await;
@@ -692,13 +699,13 @@ fn operations() -> Vec<Check> {
                 let message = line.message("a next and a complete for each").await?;
                 told.push(format!("{} {}", message["id"], message["type"]));
             }
-            let each = ids.iter().flat_map(|id| ["next", "complete"].map(|kind| format!("{:?} {kind:?}", id)));
+            let each = ids.iter().flat_map(|id| ["next", "complete"].map(|kind| format!("{id:?} {kind:?}")));
             let mut each: Vec<_> = each.collect();
-            (told.sort(), each.sort());
+            told.sort();
+            each.sort();
             if told == each { Ok(()) } else { line.fail("a next and a complete for each") }
         }),
-    ]);
-    all
+    ]
 }
 
 fn ids() -> Vec<Check> {
