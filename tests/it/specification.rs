@@ -1779,7 +1779,7 @@ fragment G on Lead { title comments(after: \"y\") { edges { cursor } } }";
             ("{\r\n  viewer {\r    nope } }", 3, 5),
             ("# \u{2028}\n{ viewer { nope } }", 2, 12),
             ("# \u{85} \u{b} \u{c}\n{ viewer { nope } }", 2, 12),
-            ("{ leads(filter: { text: \"\u{2028}\" }) { nope } }", 1, 40),
+            ("{ leads(filter: { text: \"\u{2028}\" }) { nope } }", 1, 34),
             ("{\n  viewer { id }\n", 3, 1),
         ] {
             let answer = ask(document, json!({})).over(Way::Post, &person).await;
