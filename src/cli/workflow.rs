@@ -67,7 +67,7 @@ pub(super) fn run(workflow: &Workflow) -> Outcome {
             ))
         }
         Command::Diagram { workflow } => {
-            let shipped = builtin::all().iter().find(|shipped| Path::new(&shipped.key) == workflow);
+            let shipped = builtin::current().find(|shipped| Path::new(&shipped.key) == workflow);
             let drawing = match shipped {
                 Some(shipped) => mermaid(shipped),
                 None => mermaid(&definition(workflow)?),

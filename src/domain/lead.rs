@@ -153,6 +153,22 @@ pub struct Details {
     /// What the lead was inside the source before it was shared; never the other side's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub internal: Option<Internal>,
+    /// The latest limit that a receiver was told of since its answer: the source doesn't shorten it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promised_until: Option<DateTime<Utc>>,
+    /// The counter that the last decision stopped, which goes on if that is taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Paused>,
+}
+
+/// A counter that a decision stopped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Paused {
+    /// How much of its time was left, in milliseconds.
+    pub left: i64,
+    /// The system action that its end triggers.
+    pub then: String,
 }
 
 /// What a lead was inside its company before it was shared.
@@ -230,6 +246,12 @@ pub fn field_at(path: &str) -> Option<&'static LeadField> {
     FIELDS.iter().find(|field| field.path == path)
 }
 
+/// Whether a field of that path is the lead's content: what both sides read, and what the source changes. Its owner and
+/// its qualification are each side's own.
+pub fn is_content(path: &str) -> bool {
+    matches!(path, "title" | "description" | "leadSource" | "estimatedValue") || path.starts_with("customer.")
+}
+
 static NOTHING: LazyLock<Details> = LazyLock::new(Details::default);
 
 impl Lead {
@@ -282,6 +304,52 @@ impl Lead {
             }
         };
         *slot = Some(at);
+    }
+
+    /// One of its dates, where it was recorded.
+    pub fn date(&self, date: DateKey) -> Option<DateTime<Utc>> {
+        match date {
+            DateKey::Accepted => self.accepted_at,
+            DateKey::Declined => self.declined_at,
+            DateKey::Expired => self.expired_at,
+            DateKey::Converted => self.converted_at,
+            DateKey::Closed => self.closed_at,
+            other => self.details().dates.get(&other).copied(),
+        }
+    }
+
+    /// Clears one of its dates.
+    pub fn forget(&mut self, date: DateKey) {
+        match date {
+            DateKey::Accepted => self.accepted_at = None,
+            DateKey::Declined => self.declined_at = None,
+            DateKey::Expired => self.expired_at = None,
+            DateKey::Converted => self.converted_at = None,
+            DateKey::Closed => self.closed_at = None,
+            other => {
+                let mut details = self.details().clone();
+                details.dates.remove(&other);
+                self.set_details(details);
+            }
+        }
+    }
+
+    /// The kind of the stage where it stands on that track, as recorded.
+    pub fn standing(&self, track: TrackKey) -> StageKind {
+        match (track, &self.status) {
+            (TrackKey::Status, Some((_, kind))) => *kind,
+            _ => self.stage_kind,
+        }
+    }
+
+    /// The track on which the other side answers: the review, where there is one.
+    pub fn answer_track(&self) -> TrackKey {
+        if self.status.is_some() { TrackKey::Status } else { TrackKey::Stage }
+    }
+
+    /// Whether it was with a receiver whose partnership has ended since: it is the source's alone again.
+    pub fn is_orphaned(&self) -> bool {
+        self.side == Side::Source && self.partnership.is_some() && self.assignment.is_none()
     }
 
     /// Forgets what belongs to an earlier passing, before the lead is passed on.

@@ -41,6 +41,9 @@ pub struct LeadAction {
     pub fields: Vec<Direct<ActionField>>,
     /// Groups of fields of which exactly one has to be given, by key.
     pub exactly_one_of: Vec<Vec<String>>,
+    /// The paths of the lead's fields, such as `customer.company`, that its source can't change any more once this is
+    /// done; empty where it fixes none.
+    pub fixes_fields: Vec<String>,
 }
 
 impl LeadAction {
@@ -59,6 +62,7 @@ impl LeadAction {
             to_stage: Direct(definition.stage(to)?.into()),
             fields: action.fields.iter().map(|field| Direct(ActionField::of(field, fields))).collect(),
             exactly_one_of: action.exactly_one_of.clone(),
+            fixes_fields: engine::fixes(definition, action).into_iter().map(str::to_owned).collect(),
         })
     }
 }
@@ -282,14 +286,14 @@ pub struct QualifyLeadInput {
     pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
-    /// What it may bring.
-    pub estimated_revenue: Option<MoneyInput>,
+    /// What it may bring; the lead's estimated value where absent.
+    pub estimated_revenue: MaybeUndefined<MoneyInput>,
     /// When it is expected to close.
     pub estimated_close_date: Option<Date>,
     /// The line of products or services that is sold; REQUIRED.
     pub selling_direction: Option<String>,
-    /// What the customer demands.
-    pub description: Option<String>,
+    /// What the customer demands; the lead's description where absent.
+    pub description: MaybeUndefined<String>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
     /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
@@ -314,14 +318,14 @@ pub struct DisqualifyLeadInput {
     pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's.
     pub current_situation: Option<String>,
-    /// What it may bring.
-    pub estimated_revenue: Option<MoneyInput>,
+    /// What it may bring; the lead's estimated value where absent.
+    pub estimated_revenue: MaybeUndefined<MoneyInput>,
     /// When it is expected to close.
     pub estimated_close_date: Option<Date>,
     /// The line of products or services that is sold; REQUIRED with `DEMAND_NOT_GENERATED`.
     pub selling_direction: Option<String>,
-    /// What the customer demands.
-    pub description: Option<String>,
+    /// What the customer demands; the lead's description where absent.
+    pub description: MaybeUndefined<String>,
     /// The version that the caller read; CONFLICT where it is no longer the current one.
     pub expected_version: Option<i32>,
     /// Makes a repetition of this call safe: the same key with the same content gives the lead, and is not carried out again.
@@ -474,7 +478,7 @@ pub struct DisqualifyLeadPayload {
 }
 
 /// A field with a default: left out it takes that, and null is empty.
-fn filled(value: MaybeUndefined<impl Into<String>>) -> Option<Value> {
+pub(super) fn filled(value: MaybeUndefined<impl Into<String>>) -> Option<Value> {
     match value {
         MaybeUndefined::Undefined => None,
         MaybeUndefined::Null => Some(Value::Null),
@@ -486,8 +490,10 @@ fn id(value: Option<ID>) -> Option<Value> {
     text(value.map(|id| id.0))
 }
 
-fn money(value: Option<MoneyInput>) -> Option<Value> {
-    value.map(|value| serde_json::json!({ "amount": value.amount.0, "currency": value.currency.0 }))
+/// The same of money.
+pub(super) fn money(value: MaybeUndefined<MoneyInput>) -> Option<Value> {
+    let value = value.map_value(|value| serde_json::json!({ "amount": value.amount.0, "currency": value.currency.0 }));
+    if value.is_null() { Some(Value::Null) } else { value.take() }
 }
 
 fn moment(value: Option<DateTime>) -> Option<Value> {
@@ -545,7 +551,7 @@ impl ActionMutation {
             ("estimatedRevenue", money(input.estimated_revenue)),
             ("estimatedCloseDate", text(input.estimated_close_date.map(|date| date.0))),
             ("sellingDirection", text(input.selling_direction)),
-            ("description", text(input.description)),
+            ("description", filled(input.description)),
         ]);
         let once = once("qualifyLead", input.idempotency_key);
         let asked = Asked::Action("qualify");
@@ -572,7 +578,7 @@ impl ActionMutation {
             ("estimatedRevenue", money(input.estimated_revenue)),
             ("estimatedCloseDate", text(input.estimated_close_date.map(|date| date.0))),
             ("sellingDirection", text(input.selling_direction)),
-            ("description", text(input.description)),
+            ("description", filled(input.description)),
         ]);
         let once = once("disqualifyLead", input.idempotency_key);
         let asked = Asked::Action("disqualify");

@@ -353,6 +353,22 @@ impl Lead {
         Ok(blocked.into_iter().map(BlockedAction::of).collect())
     }
 
+    /// The paths of the fields of its content, such as `customer.company`, that the viewer can't change where it stands
+    /// now: `updateLead` refuses them with FORBIDDEN. To the side that did not source it, all of them.
+    async fn fixed_fields(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        let definition = self.definition(ctx).await?;
+        let (fixed, _) = service(ctx).ruled_fields(member(ctx)?, &self.view, definition);
+        Ok(fixed.into_iter().map(str::to_owned).collect())
+    }
+
+    /// The paths of the fields of its content that the viewer may change, but whose change puts it back to a review by the
+    /// other side.
+    async fn reviewed_fields(&self, ctx: &Context<'_>) -> Result<Vec<String>> {
+        let definition = self.definition(ctx).await?;
+        let (_, reviewed) = service(ctx).ruled_fields(member(ctx)?, &self.view, definition);
+        Ok(reviewed.into_iter().map(str::to_owned).collect())
+    }
+
     /// The conversation on it, the oldest first.
     async fn comments(
         &self,

@@ -1,10 +1,10 @@
 //! Opportunities.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, Result, SimpleObject};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::{
-    action::{BlockedAction, LeadAction},
+    action::{BlockedAction, LeadAction, filled, money},
     company::{Member, Side, Stage, StageKind, patch, profile},
     error::Reply,
     lead::{Lead, Money, MoneyInput, object},
@@ -177,19 +177,19 @@ pub struct OpportunityFilter {
     pub lead_id: Option<ID>,
 }
 
-/// A new opportunity. What a conversion leaves out is taken from the lead.
+/// A new opportunity. What a conversion leaves out is taken from the lead where it can be; what is null is empty.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct OpportunityInput {
-    /// Its name; the lead's title where absent.
-    pub name: Option<String>,
+    /// Its name; the lead's title where absent. Null is refused.
+    pub name: MaybeUndefined<String>,
     /// What it is worth; the lead's estimated value where absent.
-    pub value: Option<MoneyInput>,
+    pub value: MaybeUndefined<MoneyInput>,
     /// When it is expected to close.
     pub close_date: Option<Date>,
     /// What it is about; the lead's description where absent.
-    pub description: Option<String>,
-    /// The city that the customer is in; at most 200 characters.
-    pub city: Option<String>,
+    pub description: MaybeUndefined<String>,
+    /// The city that the customer is in, at most 200 characters; that of the lead's customer where absent.
+    pub city: MaybeUndefined<String>,
     /// How the matter stands at the customer's; at most 2,000 characters.
     pub current_situation: Option<String>,
     /// The line of products or services that is sold; at most 200 characters.
@@ -203,11 +203,11 @@ impl OpportunityInput {
     pub(super) fn into_form(self) -> Value {
         let mut form = Map::new();
         let mut put = |key: &str, value: Option<Value>| value.map(|value| form.insert(key.to_owned(), value));
-        put("name", self.name.map(Value::String));
-        put("value", self.value.map(|value| json!({ "amount": value.amount.0, "currency": value.currency.0 })));
+        put("name", filled(self.name));
+        put("value", money(self.value));
         put("closeDate", self.close_date.map(|date| Value::String(date.0)));
-        put("description", self.description.map(Value::String));
-        put("city", self.city.map(Value::String));
+        put("description", filled(self.description));
+        put("city", filled(self.city));
         put("currentSituation", self.current_situation.map(Value::String));
         put("sellingDirection", self.selling_direction.map(Value::String));
         put("templateKey", self.template_key.map(Value::String));

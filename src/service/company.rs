@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Service, authorize,
     cursor::{self, List},
-    lead::{claim, fingerprint, idempotency},
+    lead::{claim, fingerprint, idempotency, tell_of_cancelled},
     transaction,
 };
 use crate::{
@@ -24,7 +24,7 @@ use crate::{
         workflow::{builtin, definition::Limit},
     },
     error::{Error, ErrorCode, Fault, Result},
-    store::{self, scope::Scope},
+    store::{self, scope::Scope, thread::Over},
 };
 
 impl Service {
@@ -49,7 +49,7 @@ impl Service {
             if !store::company::insert(tx.db(), &company, tx.now).await? {
                 return Err(Error::new(ErrorCode::Duplicate, format!("There is a company {slug} already.")));
             }
-            for definition in builtin::all() {
+            for definition in builtin::current() {
                 let limit = |limit, text| -> Result<_> {
                     let counts = definition.counts(limit);
                     counts.then(|| TimeLimit::parse(text)).transpose().map_err(Error::internal)
@@ -270,6 +270,8 @@ impl Service {
                         Box::pin(self.settle(tx, loaded)).await?;
                     }
                 }
+                let tasks = store::thread::cancel_tasks(tx.db(), Over::Partnership(old.id), tx.now).await?;
+                tell_of_cancelled(tx, Some(member.id), tasks);
                 store::lead::end_assignments(tx.db(), old.id, tx.now).await?;
                 store::opportunity::end_views(tx.db(), old.id, tx.now).await?;
             }

@@ -1,6 +1,6 @@
 //! Leads: create, read, change, and move by the actions of their workflow.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::{
         event::{FieldChange, Happening},
         global_id::{self, NodeType},
         id::{LeadId, MemberId, OpportunityId, PartnershipId},
-        lead::{DESCRIPTION_MAX, Details, LEAD_SOURCE_MAX, Lead, TITLE_MAX, number},
+        lead::{DESCRIPTION_MAX, Destination, Details, FIELDS, LEAD_SOURCE_MAX, Lead, TITLE_MAX, is_content, number},
         money::Money,
         page::{Page, PageRequest},
         patch::Patch,
@@ -45,8 +45,8 @@ use crate::{
         scope::Scope,
     },
 };
-pub(super) use action::own_member;
 use action::{caller, facts};
+pub(super) use action::{own_member, tell_of_cancelled};
 
 /// Money as a caller gives it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -280,6 +280,27 @@ impl Service {
         engine::blocked(definition, &facts(lead), caller(member, lead), self.now())
     }
 
+    /// The paths of the lead's content that the member can't change now, and of those whose change triggers a review.
+    pub fn ruled_fields(
+        &self,
+        member: &Member,
+        lead: &Lead,
+        definition: &Definition,
+    ) -> (Vec<&'static str>, Vec<&'static str>) {
+        let read_only = lead.side != Side::Source || lead.archived || !lead.active || !member.has(WRITERS);
+        let (mut fixed, mut reviewed) = (Vec::new(), Vec::new());
+        let now = self.now();
+        for path in FIELDS.iter().map(|field| field.path).filter(|path| is_content(path)) {
+            match engine::editing(definition, &facts(lead), &member.roles, path, now) {
+                _ if read_only => fixed.push(path),
+                engine::Editing::Free => {}
+                engine::Editing::Reviewed(_) => reviewed.push(path),
+                engine::Editing::Fixed(_) => fixed.push(path),
+            }
+        }
+        (fixed, reviewed)
+    }
+
     /// Creates a lead, and shares it at once where a partnership is given.
     ///
     /// # Errors
@@ -463,6 +484,7 @@ impl Service {
                     template.still_complete(&loaded.mine, &mine, "input")?;
                 }
             }
+            let reviews = self.reviews(tx, member, &loaded.mine, &changes).await?;
             let own = |change: &FieldChange| {
                 change.field == "externalReference" || change.field.starts_with("qualification.")
             };
@@ -498,9 +520,45 @@ impl Service {
                 let happening = Happening::LeadUpdated { changes: shared };
                 tx.happened(audience, Some(member.id), Some(id), None, happening);
             }
-            authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+            if reviews.is_empty() {
+                authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+                return Ok(mine);
+            }
+            let mut parties = Parties { mine, other };
+            for action in &reviews {
+                parties = Box::pin(self.review(tx, member, parties, action)).await?;
+            }
+            let Parties { mine, other } = parties;
+            self.save(tx, loaded, action::Moved { mine: mine.clone(), other, passing: None }).await?;
             Ok(mine)
         })
+    }
+
+    /// The keys of the system's actions that these changes trigger, by the workflow's rules of fields.
+    ///
+    /// # Errors
+    /// `FORBIDDEN` for each field that is fixed where the lead stands.
+    async fn reviews(&self, tx: &Tx, member: &Member, lead: &Lead, changes: &[FieldChange]) -> Result<Vec<String>> {
+        let definition = self.definition_in(tx, &lead.workflow).await?;
+        let (mut faults, mut reviews) = (Vec::new(), Vec::new());
+        for change in changes {
+            match engine::editing(&definition, &facts(lead), &member.roles, &change.field, tx.now) {
+                engine::Editing::Free => {}
+                engine::Editing::Reviewed(action) if reviews.contains(&action.key) => {}
+                engine::Editing::Reviewed(action) => reviews.push(action.key.clone()),
+                engine::Editing::Fixed(stage) => {
+                    let field = change.field.replace("phoneAsTyped", "phone");
+                    let message = format!(
+                        "{field} is fixed at the stage {}: it was agreed with the other side, so that it stays as it is.",
+                        stage.name
+                    );
+                    let fault = Fault::new(ErrorCode::Forbidden, message).stage(stage.key.as_str());
+                    faults.push(fault.at(format!("input.{field}")));
+                }
+            }
+        }
+        faults.dedup_by(|a, b| a.field == b.field);
+        if faults.is_empty() { Ok(reviews) } else { Err(faults.into()) }
     }
 
     async fn apply(
@@ -544,6 +602,10 @@ impl Service {
             };
             lead.set_details(details);
         }
+        // What the receiver was told of since its answer: the latest limit, be it removed by now.
+        let answer = lead.standing(lead.answer_track());
+        let answered = lead.assignment.is_some() && !matches!(answer, StageKind::Open | StageKind::Awaiting);
+        let promised = lead.expires_at.max(lead.details().promised_until).filter(|_| answered);
         match change.expires_at {
             Patch::Absent => {}
             _ if lead.expires_at.is_some()
@@ -554,26 +616,38 @@ impl Service {
                     "The counter that runs is no limit for an answer or a conversion: the action that set it sets it anew.",
                 ));
             }
-            _ if lead.expires_at.is_none() => {
-                faults.push(Fault::invalid(
-                    "input.expiresAt",
-                    "No counter runs on this lead, so it has no limit to set.",
-                ));
-            }
             Patch::Null => {
-                lead.expires_at = None;
-                lead.on_expiry = None;
-                lead.expires_to = None;
-                lead.warn_at = None;
+                action::tell_details(lead, |details| details.promised_until = promised);
+                action::stop_counter(lead);
             }
             Patch::Value(at) => {
-                if at <= tx.now {
+                let definition = self.definition_in(tx, &lead.workflow).await?;
+                let ends = engine::ended_by(&definition, &facts(lead)).filter(|_| lead.receiver.is_some());
+                if lead.expires_at.is_none() && ends.is_none() {
+                    let message = "Nothing that this lead stands at is ended by a limit, so it has none to set.";
+                    faults.push(Fault::invalid("input.expiresAt", message));
+                } else if at <= tx.now {
                     faults.push(Fault::invalid("input.expiresAt", "The limit must be in the future."));
+                } else if let Some(promised) = promised.filter(|promised| at < *promised) {
+                    let promised = promised.to_rfc3339_opts(SecondsFormat::Millis, true);
+                    let message = format!(
+                        "The receiver has accepted the lead with the limit {promised}: it can be lengthened, not shortened."
+                    );
+                    faults.push(Fault::invalid("input.expiresAt", message));
                 } else if at > latest(tx.now) {
                     faults.push(Fault::invalid("input.expiresAt", "The limit must be within the next 10 years."));
                 } else if lead.expires_at != Some(at) {
+                    if let (None, Some((key, stage))) = (
+                        lead.expires_at,
+                        ends.and_then(|action| Some((&action.key, definition.stage(action.to.as_ref()?)?))),
+                    ) {
+                        lead.on_expiry = Some(key.clone());
+                        lead.expires_to =
+                            Some(Destination { stage: stage.key.clone(), kind: stage.kind, track: stage.track });
+                    }
                     lead.expires_at = Some(at);
                     lead.warn_at = Some(tx.warn_at(at));
+                    action::tell_details(lead, |details| details.promised_until = promised.map(|_| at));
                 }
             }
         }

@@ -16,7 +16,7 @@ use crate::{
         duration::parse_day,
         event::Happening,
         id::{CompanyId, LeadId, MemberId, OpportunityId},
-        lead::DESCRIPTION_MAX,
+        lead::{DESCRIPTION_MAX, Lead},
         money::Money,
         opportunity::{LINE_MAX, NAME_MAX, Opportunity, SITUATION_MAX},
         page::{Page, PageRequest},
@@ -164,9 +164,12 @@ impl NewOpportunity {
         new
     }
 
-    /// From the form of an action: an object as `OpportunityInput`.
-    pub(super) fn from_form(form: &Map<String, Value>, prefix: &str, faults: &mut Vec<Fault>) -> Self {
+    /// From the form of an action: an object as `OpportunityInput`. What is absent is the lead's; what is null is empty.
+    pub(super) fn from_form(form: &Map<String, Value>, lead: &Lead, prefix: &str, faults: &mut Vec<Fault>) -> Self {
         let mut input = OpportunityInput::default();
+        if form.get("name").is_some_and(|name| name.is_null() || name.as_str().is_some_and(text::is_blank)) {
+            faults.push(text::missing(&format!("{prefix}.name")));
+        }
         for (key, value) in form {
             let slot = match (key.as_str(), value) {
                 (_, Value::Null) => continue,
@@ -199,7 +202,15 @@ impl NewOpportunity {
             };
             *slot.0 = Some(slot.1.clone());
         }
-        Self::from_input(&input, prefix, faults)
+        let new = Self::from_input(&input, prefix, faults);
+        let absent = |key: &str| !form.contains_key(key);
+        Self {
+            name: new.name.or_else(|| absent("name").then(|| lead.title.clone())),
+            value: new.value.or_else(|| lead.value.filter(|_| absent("value"))),
+            description: new.description.or_else(|| lead.description.clone().filter(|_| absent("description"))),
+            city: new.city.or_else(|| lead.customer.address.city.clone().filter(|_| absent("city"))),
+            ..new
+        }
     }
 }
 
@@ -501,6 +512,7 @@ impl Service {
                     new.reason.clone_from(text);
                     reason.clone_from(text);
                 }
+                Change::Reopen(_) => new.reason = None,
                 _ => return Err(Error::internal("an opportunity's workflow changes a lead")),
             }
         }
@@ -568,6 +580,7 @@ fn facts(opportunity: &Opportunity) -> Facts<'_> {
         stage_locked: false,
         expires_at: None::<DateTime<Utc>>,
         on_expiry: None,
+        orphaned: false,
         active: true,
         limits: Limits::default(),
         fields: Fields::Opportunity(opportunity),

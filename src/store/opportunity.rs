@@ -245,6 +245,20 @@ pub async fn end_views(db: &impl ConnectionTrait, partnership: PartnershipId, no
     Ok(())
 }
 
+/// The companies that follow an opportunity, or did, because a lead of theirs became it.
+pub async fn followers(db: &impl ConnectionTrait, id: OpportunityId) -> Result<Vec<CompanyId>> {
+    use opportunity_view::Column as C;
+    let ids: Vec<uuid::Uuid> = opportunity_view::Entity::find()
+        .filter(C::OpportunityId.eq(id.0))
+        .filter(C::Side.eq(Side::Source.as_str()))
+        .select_only()
+        .column(C::CompanyId)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(ids.into_iter().map(CompanyId).collect())
+}
+
 /// The leads linked to an opportunity with the companies that see them live: who hears of its changes.
 pub async fn audience(db: &impl ConnectionTrait, id: OpportunityId) -> Result<Vec<(LeadId, CompanyId)>> {
     use cosell_entity::lead_view::{Column as L, Entity};

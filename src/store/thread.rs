@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use cosell_entity::{comment, task};
+use cosell_entity::{comment, lead_view, task};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, UpdateMany,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, UpdateMany,
+    sea_query::{Expr, ExprTrait, Query},
 };
 use uuid::Uuid;
 
@@ -24,7 +25,7 @@ use crate::{
         actor::Side,
         comment::{Comment, Visibility},
         company::Profile,
-        id::{CommentId, CompanyId, LeadId, MemberId, TaskId},
+        id::{CommentId, CompanyId, LeadId, MemberId, PartnershipId, TaskId},
         lead::Lead,
         task::{Task, TaskState},
     },
@@ -361,6 +362,74 @@ pub async fn update_task(db: &impl ConnectionTrait, new: &Task, now: DateTime<Ut
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+/// What is over, and with it the open tasks that nobody could close any more.
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
+    /// The whole lead is read-only: every task of it.
+    Lead(LeadId),
+    /// The lead's passing to this receiver: what both sides see, and the receiver's own.
+    Passing(LeadId, CompanyId),
+    /// Every live passing across this partnership.
+    Partnership(PartnershipId),
+}
+
+/// A task that was cancelled with what it belonged to.
+#[derive(Clone, Debug)]
+pub struct Cancelled {
+    /// The task.
+    pub id: TaskId,
+    /// Its lead.
+    pub lead: LeadId,
+    /// Who could see it.
+    pub audience: Vec<CompanyId>,
+}
+
+/// Cancels the open tasks of what is over, the oldest first.
+pub async fn cancel_tasks(db: &impl ConnectionTrait, over: Over, now: DateTime<Utc>) -> Result<Vec<Cancelled>> {
+    use task::Column as C;
+    let shared = || C::Visibility.eq(Visibility::Shared.as_str());
+    let open = Condition::all().add(C::State.eq(TaskState::Open.as_str()));
+    let open = match over {
+        Over::Lead(lead) => open.add(C::LeadId.eq(lead.0)),
+        Over::Passing(lead, receiver) => open
+            .add(C::LeadId.eq(lead.0))
+            .add(C::ReceiverId.eq(receiver.0))
+            .add(Condition::any().add(shared()).add(C::CompanyId.eq(receiver.0))),
+        Over::Partnership(id) => {
+            let live = Query::select()
+                .columns([lead_view::Column::LeadId, lead_view::Column::CompanyId])
+                .from(lead_view::Entity)
+                .and_where(lead_view::Column::PartnershipId.eq(id.0))
+                .and_where(lead_view::Column::Side.eq(Side::Receiver.as_str()))
+                .and_where(lead_view::Column::EndedAt.is_null())
+                .to_owned();
+            open.add(Expr::tuple([Expr::col(C::LeadId), Expr::col(C::ReceiverId)]).in_subquery(live))
+                .add(Condition::any().add(shared()).add(Expr::col(C::CompanyId).eq(Expr::col(C::ReceiverId))))
+        }
+    };
+    let rows = task::Entity::find().filter(open).order_by_asc(C::CreatedAt).order_by_asc(C::Id).all(db).await?;
+    let mut cancelled = Vec::with_capacity(rows.len());
+    for row in rows {
+        let shared = row.visibility == Visibility::Shared.as_str();
+        let audience = if shared {
+            std::iter::once(row.source_id).chain(row.receiver_id).map(CompanyId).collect()
+        } else {
+            vec![CompanyId(row.company_id)]
+        };
+        cancelled.push(Cancelled { id: TaskId(row.id), lead: LeadId(row.lead_id), audience });
+    }
+    for some in cancelled.chunks(500) {
+        task::Entity::update_many()
+            .col_expr(C::State, Expr::value(TaskState::Cancelled.as_str()))
+            .col_expr(C::Version, Expr::col(C::Version).add(1))
+            .col_expr(C::UpdatedAt, Expr::value(now))
+            .filter(among(db, C::Id, some.iter().map(|task| task.id.0)))
+            .exec(db)
+            .await?;
+    }
+    Ok(cancelled)
 }
 
 /// Which tasks are asked for.

@@ -574,7 +574,7 @@ on_both_databases! {
             (&partner, "addComment", json!({ "leadId": lead, "body": "Hello" })),
             (&vendor, "createTask", json!({ "leadId": lead, "title": "Call", "assignTo": "RECEIVER" })),
             (&partner, "acceptLead", json!({ "leadId": lead })),
-            (&vendor, "updateLead", json!({ "leadId": lead, "title": "Sixty seats" })),
+            (&vendor, "updateLead", json!({ "leadId": lead, "description": "Sixty seats" })),
             (&partner, "convertLead", json!({ "leadId": lead, "opportunity": {} })),
             (&vendor, "assignLead", json!({ "leadId": inside, "ownerId": scene.owner })),
             (&vendor, "qualifyLead", json!({ "leadId": inside, "sellingDirection": "Licences" })),

@@ -127,11 +127,11 @@ impl Life {
         vendor.mutate("addComment", comment("Theirs to know", "SHARED"), "comment { id }").await.ok();
         vendor.mutate("addComment", comment("Ours alone", "INTERNAL"), "comment { id }").await.ok();
         world.clock.advance(TimeDelta::hours(1));
-        partner.mutate("acceptLead", json!({ "leadId": lead }), "lead { id }").await.ok();
         let change = json!({ "leadId": lead, "title": "Fifty seats", "customer": { "contact": {
             "email": "joanna.quist@initrode.example", "phone": "+49 30 5550177" } },
             "estimatedValue": { "amount": "0.05", "currency": "EUR" } });
         vendor.mutate("updateLead", change, "lead { id }").await.ok();
+        partner.mutate("acceptLead", json!({ "leadId": lead }), "lead { id }").await.ok();
         partner.mutate("addComment", comment("On it", "SHARED"), "comment { id }").await.ok();
         let other = json!({ "title": "Another", "customer": { "company": "Initech" }, "partnershipId": partnership });
         vendor.mutate("createLead", other, "lead { id }").await.ok();

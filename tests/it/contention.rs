@@ -48,7 +48,7 @@ struct Run {
 
 impl Run {
     fn of(workflow: &str) -> Self {
-        let definition = builtin::builtin(workflow, 1).expect("a shipped workflow");
+        let definition = builtin::builtin(workflow, 2).expect("a shipped workflow");
         let mut run = Self { definition, stage: String::new(), status: None, locked: false, faults: Vec::new() };
         run.begin();
         run
@@ -109,7 +109,7 @@ impl Run {
             && self.leaves(&action)
             && self.definition.action(key).is_none_or(|own| own.key == action.key)
         {
-            self.definition = builtin::builtin(&next, 1).expect("a shipped workflow");
+            self.definition = builtin::builtin(&next, 2).expect("a shipped workflow");
             self.begin();
         }
         let definition = self.definition.clone();

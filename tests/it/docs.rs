@@ -119,14 +119,14 @@ fn blocks(page: &str, language: &str) -> Vec<String> {
 #[test]
 fn the_page_of_workflows_draws_those_that_are_shipped() {
     let drawn = blocks(&page("docs/workflow.md"), "mermaid");
-    let made: Vec<_> = builtin::all().iter().map(|definition| mermaid(definition)).collect();
+    let made: Vec<_> = builtin::current().map(|definition| mermaid(definition)).collect();
     assert_eq!(drawn, made, "renew the diagrams with `cosell workflow diagram KEY`");
 }
 
 #[test]
 fn the_page_of_workflows_lists_their_stages_and_actions() {
     let page = page("docs/workflow.md");
-    for definition in builtin::all() {
+    for definition in builtin::current() {
         let (_, section) = page.split_once(&format!("\n## `{}`\n", definition.key)).expect("a section");
         let section = section.split("\n## ").next().expect("its text");
         let two = definition.tracks.len() > 1;
@@ -159,7 +159,7 @@ fn the_page_of_workflows_lists_their_stages_and_actions() {
 #[test]
 fn the_page_of_submitted_leads_lists_their_statuses() {
     let page = page("docs/submitted-leads.md");
-    let definition = builtin::builtin("submitted-lead", 1).expect("it is shipped");
+    let definition = builtin::builtin("submitted-lead", 2).expect("it is shipped");
     let statuses = || definition.stages.iter().filter(|stage| stage.track == TrackKey::Status);
     for status in statuses() {
         let row = format!("| {} | `{}` | ", status.name, status.key);
@@ -206,7 +206,7 @@ fn the_schema_of_workflows_is_current() {
 fn the_example_of_a_company_s_own_workflow_is_sound_and_leads_to_dropped_and_back() {
     let text = page("docs/examples/internal-lead-with-drop.json");
     let example = read_text(&text).expect("it is sound");
-    let shipped = builtin::builtin("internal-lead", 1).expect("it is shipped");
+    let shipped = builtin::builtin("internal-lead", 2).expect("it is shipped");
     // The shipped one and two actions more.
     let own: Vec<_> = example.actions.iter().filter(|action| !shipped.actions.contains(action)).collect();
     let keys: Vec<_> = own.iter().map(|action| (action.key.as_str(), action.to.as_deref())).collect();
@@ -232,6 +232,7 @@ fn the_example_of_a_company_s_own_workflow_is_sound_and_leads_to_dropped_and_bac
         limits: Limits::default(),
         fields: Fields::None,
         expires_at_override: None,
+        orphaned: false,
     };
     let reason = json!({"reason": "No time this year"});
     let none = json!({});

@@ -5,6 +5,7 @@
 mod support;
 
 mod activity;
+mod agreed;
 mod architecture;
 mod attacks;
 mod audit;

@@ -187,7 +187,7 @@ on_both_databases! {
         partner.mutate("updateOpportunity", json!({ "opportunityId": id, "city": "Linz" }), "__typename").await.ok();
         assert_eq!(feed.next().await["activity"], json!({
             "__typename": "OpportunityUpdated", "lead": { "id": lead, "outcome": null, "revenue": null },
-            "opportunity": { "id": id }, "changes": [{ "field": "city", "before": null, "after": "Linz" }]
+            "opportunity": { "id": id }, "changes": [{ "field": "city", "before": "Graz", "after": "Linz" }]
         }));
         let form = json!({ "value": { "amount": "50000", "currency": "EUR" }, "closeDate": "2026-05-02" });
         end(&partner, &id, false, "Won", "win", &form).await.ok();

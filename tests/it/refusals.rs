@@ -127,7 +127,7 @@ on_both_databases! {
         made(&partner, "acceptLead", json!({ "leadId": lead }), "lead").await;
         made(&partner, "addComment", json!({ "leadId": lead, "body": "Theirs" }), "comment").await;
         made(&vendor, "createTask", json!({ "leadId": lead, "title": "Theirs", "assignTo": "RECEIVER" }), "task").await;
-        made(&vendor, "updateLead", json!({ "leadId": lead, "title": "Fifty seats" }), "lead").await;
+        made(&vendor, "updateLead", json!({ "leadId": lead, "description": "Fifty seats" }), "lead").await;
         made(&partner, "convertLead", json!({ "leadId": lead, "opportunity": {} }), "lead").await;
         assert_eq!(past().await, before);
         let theirs = partner.query(document, json!({ "id": lead })).await.ok();

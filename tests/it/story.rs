@@ -427,8 +427,8 @@ on_both_databases! {
         let update = "mutation($input: UpdateLeadInput!) { updateLead(input: $input) { lead { id } } }";
         // The vendor's own affairs stay its own.
         vendor.query(update, json!({ "input": { "leadId": id, "ownerId": null } })).await.ok();
-        vendor.query(update, json!({ "input": { "leadId": id, "title": "Fifty seats" } })).await.ok();
-        assert_eq!(changes.next().await["leadChanged"]["title"], "Fifty seats");
+        vendor.query(update, json!({ "input": { "leadId": id, "description": "Fifty seats" } })).await.ok();
+        assert_eq!(changes.next().await["leadChanged"]["stage"]["key"], "accepted");
         act(&partner, "closeLead", json!({ "leadId": id, "reason": "No budget" })).await;
         assert_eq!(changes.next().await["leadChanged"]["stage"]["key"], "closed_not_converted");
         // A client that comes back with its last cursor gets what it missed, in order, and then goes on.
@@ -507,7 +507,10 @@ on_both_databases! {
         let set = partner.query(CREATE_TASK, task.clone()).await.ok();
         act(&partner, "declineLead", json!({ "leadId": id, "reason": "Not our region" })).await;
         assert_eq!(partner.query(COMMENT, comment).await.ok().data, first.data);
-        assert_eq!(partner.query(CREATE_TASK, task).await.ok().data, set.data);
+        // The task ended with the passing; it is the same.
+        let again = partner.query(CREATE_TASK, task).await.ok();
+        assert_eq!(again.at("/createTask/task/id"), set.at("/createTask/task/id"));
+        assert_eq!(again.at("/createTask/task/state"), "CANCELLED");
         let new = json!({ "input": { "leadId": id, "body": "We decline", "idempotencyKey": "c2" } });
         assert_eq!(partner.query(COMMENT, new).await.code(), "LEAD_INACTIVE");
     }

@@ -83,7 +83,7 @@ struct Walk<'w> {
 
 impl<'w> Walk<'w> {
     async fn of(world: &'w World, workflow: &str, cast: Cast, id: String) -> Self {
-        let definition = builtin::builtin(workflow, 1).expect("a shipped workflow");
+        let definition = builtin::builtin(workflow, 2).expect("a shipped workflow");
         let sql = sea_orm::Database::connect(&world.database.url).await.expect("it takes connections");
         let mut callers = Vec::new();
         let mut bystanders = BTreeMap::new();
@@ -254,7 +254,17 @@ impl<'w> Walk<'w> {
             TrackKey::Stage => Some(&place.stage),
             TrackKey::Status => place.status.as_ref(),
         };
-        by && !action.system
+        let other = match self.definition.track_of(action) {
+            TrackKey::Stage => place.status.as_ref(),
+            TrackKey::Status => Some(&place.stage),
+        };
+        let guarded = action.guards.iter().all(|guard| match guard {
+            Guard::At { stages, .. } => other.is_some_and(|stage| stages.contains(stage)),
+            // The walk is at every end as soon as it is reached.
+            Guard::Within { .. } | Guard::Fields { .. } => true,
+        });
+        by && guarded
+            && !action.system
             && place.active != action.effects.contains(&Effect::Activate)
             && action.from.iter().any(|from| from == ANY || Some(from) == on)
             && !(place.locked && moves_stage)

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::{
-    definition::{ANY, Action, Choice, Definition, Effect, Field, FieldType, Guard, RuleSide, Subject, TrackKey, When},
+    definition::{
+        ANY, Action, Choice, DateKey, Definition, Effect, Field, FieldRule, FieldType, Guard, RuleSide, Subject,
+        TrackKey, When, covers,
+    },
     engine::alike,
 };
 use crate::domain::{
@@ -38,6 +41,8 @@ pub(super) const MAX_OPTIONS: usize = 100;
 pub(super) const MAX_RULES: usize = 20;
 pub(super) const MAX_GUARDS: usize = 20;
 pub(super) const MAX_EFFECTS: usize = 50;
+/// The most rules of fields of a definition.
+pub(super) const MAX_FIELD_RULES: usize = 50;
 /// The longest key and the longest name.
 const MAX_KEY: usize = 50;
 pub(super) const NAME: Rules = Rules::line(100);
@@ -73,6 +78,10 @@ pub fn check(definition: &Definition) -> Result<(), Vec<DefinitionFault>> {
         check.reach();
         for (i, action) in definition.actions.iter().enumerate() {
             check.action(&format!("/actions/{i}"), i, action);
+        }
+        check.limit("/fieldRules", definition.field_rules.len(), MAX_FIELD_RULES, "rules of fields");
+        for (i, rule) in definition.field_rules.iter().enumerate() {
+            check.field_rule(&format!("/fieldRules/{i}"), rule);
         }
     }
     if check.faults.is_empty() { Ok(()) } else { Err(check.faults.into_list()) }
@@ -362,8 +371,9 @@ impl Check<'_> {
             let track = self.definition.track_of(action);
             match self.definition.stage(from) {
                 None => self.fault(at, unknown_stage(from)),
-                Some(stage) if stage.terminal && action.to.is_some() && !action.passes_on() => {
-                    let message = format!("\"{from}\" is an end: only an action with NEW_ASSIGNMENT leads on from it.");
+                Some(stage) if stage.terminal && action.to.is_some() && !action.passes_on() && !action.reopens() => {
+                    let message =
+                        format!("\"{from}\" is an end: only an action with NEW_ASSIGNMENT or REOPEN leads on from it.");
                     self.fault(at, message);
                 }
                 Some(stage) if stage.track != track => {
@@ -427,6 +437,11 @@ impl Check<'_> {
                     self.when(&format!("{at}/when"), action, when);
                 }
             }
+            Guard::Within { date, .. } => {
+                if self.definition.subject == Subject::Opportunity && *date != DateKey::Closed {
+                    self.fault(format!("{at}/date"), "An opportunity has the date CLOSED alone.");
+                }
+            }
             Guard::At { stages, message } => {
                 self.text(&format!("{at}/message"), message);
                 if stages.is_empty() {
@@ -447,6 +462,66 @@ impl Check<'_> {
         }
     }
 
+    fn field_rule(&mut self, at: &str, rule: &FieldRule) {
+        let definition = self.definition;
+        if definition.subject != Subject::Lead {
+            self.fault(at, "Only a lead has a source that changes it, and so rules of fields.");
+        }
+        let review = rule.review.as_ref().map(|key| definition.action(key));
+        match review {
+            Some(None) => self.fault(format!("{at}/review"), "There is no such action."),
+            Some(Some(action)) if !action.system => {
+                self.fault(
+                    format!("{at}/review"),
+                    "A change triggers an action of the system: \"system\" has to be true.",
+                );
+            }
+            _ => {}
+        }
+        if rule.at.is_empty() {
+            self.fault(format!("{at}/at"), "A stage is needed.");
+        }
+        for (j, key) in rule.at.iter().enumerate() {
+            let at = format!("{at}/at/{j}");
+            if rule.at[..j].contains(key) {
+                self.fault(at.as_str(), format!("The stage \"{key}\" is listed twice."));
+            }
+            match (definition.stage(key), review.flatten()) {
+                (None, _) => self.fault(at, unknown_stage(key)),
+                (Some(_), Some(action)) if !action.from.contains(key) => {
+                    self.fault(at, format!("\"{}\" is not possible from \"{key}\".", action.key));
+                }
+                _ => {}
+            }
+        }
+        if rule.fields.is_empty() {
+            self.fault(format!("{at}/fields"), "A field is needed.");
+        }
+        let content = || lead::FIELDS.iter().map(|field| field.path).filter(|path| lead::is_content(path));
+        for (j, field) in rule.fields.iter().enumerate() {
+            let at = format!("{at}/fields/{j}");
+            if rule.fields[..j].contains(field) {
+                self.fault(at.as_str(), format!("The field \"{field}\" is listed twice."));
+            }
+            if !content().any(|path| covers(field, path)) {
+                let paths: Vec<_> = content().collect();
+                let message = format!(
+                    "A lead's content has no field \"{field}\"; it is customer, {}, or \"*\".",
+                    paths.join(", ")
+                );
+                self.fault(at, message);
+            }
+        }
+        for (j, role) in rule.except.iter().enumerate() {
+            let at = format!("{at}/except/{j}");
+            if rule.except[..j].contains(role) {
+                self.fault(at, "The role is listed twice.");
+            } else if *role == Role::Viewer {
+                self.fault(at, "VIEWER reads only.");
+            }
+        }
+    }
+
     fn rules(&mut self, at: &str, action: &Action) {
         if action.system {
             if !action.allow.is_empty() {
@@ -456,10 +531,14 @@ impl Check<'_> {
                 self.fault(format!("{at}/fields"), "Nobody fills in a form for a system action: it has no fields.");
             }
             let starts = |effect: &Effect| matches!(effect, Effect::StartCounter { then, .. } if *then == action.key);
-            if !self.definition.actions.iter().any(|other| other.effects.iter().any(starts)) {
-                self.fault(at, "No counter triggers this system action: a START_COUNTER has to name it in \"then\".");
+            let counted = self.definition.actions.iter().any(|other| other.effects.iter().any(starts));
+            let reviews = |rule: &FieldRule| rule.review.as_ref() == Some(&action.key);
+            if !counted && !self.definition.field_rules.iter().any(reviews) {
+                let message = "Nothing triggers this system action: a START_COUNTER has to name it in \"then\", or a rule \
+                               of fieldRules in \"review\".";
+                self.fault(at, message);
             }
-            if !action.effects.contains(&Effect::StopCounter) {
+            if counted && !action.effects.contains(&Effect::StopCounter) {
                 // Else the counter that has ended would trigger the action again and again.
                 self.fault(format!("{at}/effects"), "A system action has to stop its counter: STOP_COUNTER.");
             }
@@ -580,7 +659,7 @@ impl Check<'_> {
             self.fault(at, "This effect contradicts an earlier one.");
         }
         let only = match effect {
-            Effect::KeepReason => subject,
+            Effect::KeepReason | Effect::Reopen { .. } => subject,
             Effect::KeepDeal => Subject::Opportunity,
             _ => Subject::Lead,
         };
@@ -613,6 +692,15 @@ impl Check<'_> {
                     self.fault(at, "An action of the track STATUS unlocks the other one.");
                 }
             }
+            Effect::Lock => {
+                if !self.definition.track(TrackKey::Stage).is_some_and(|track| track.locked) {
+                    self.fault(at, "There is nothing to lock: the track STAGE is not locked at first.");
+                }
+                if self.definition.track_of(action) != TrackKey::Status {
+                    self.fault(at, "An action of the track STATUS locks the other one.");
+                }
+            }
+            Effect::Reopen { dates } => self.reopening(at, action, dates),
             Effect::Activate | Effect::Deactivate if action.to.is_some() => {
                 self.fault(at, "An action that activates or deactivates leads nowhere: it has no \"to\".");
             }
@@ -648,6 +736,26 @@ impl Check<'_> {
                 self.counter(at, action, then);
             }
             _ => {}
+        }
+    }
+
+    fn reopening(&mut self, at: &str, action: &Action, dates: &[DateKey]) {
+        let definition = self.definition;
+        match action.to.as_ref().and_then(|to| definition.stage(to)) {
+            Some(to) if !to.terminal => {}
+            _ => self.fault(at, "REOPEN leads back to a stage that is no end: \"to\" is needed."),
+        }
+        let from_end = action.from.iter().filter_map(|from| definition.stage(from)).any(|stage| stage.terminal);
+        if from_end && !action.guards.iter().any(|guard| matches!(guard, Guard::Within { .. })) {
+            self.fault(at, "An end is taken back for a while only: a guard WITHIN is needed.");
+        }
+        for (j, date) in dates.iter().enumerate() {
+            let at = format!("{at}/dates/{j}");
+            if dates[..j].contains(date) {
+                self.fault(at, "The date is listed twice.");
+            } else if definition.subject == Subject::Opportunity {
+                self.fault(at, "The date of an opportunity's end is cleared by itself.");
+            }
         }
     }
 
@@ -731,8 +839,8 @@ fn unknown_stage(key: &str) -> String {
 /// Whether an action can't sensibly do both.
 fn contradict(a: &Effect, b: &Effect) -> bool {
     use Effect::{
-        Activate, Archive, CreateOpportunity, Deactivate, EndAssignment, LinkOpportunity, NewAssignment, StartCounter,
-        StopCounter, Unarchive,
+        Activate, Archive, CreateOpportunity, Deactivate, EndAssignment, KeepCode, KeepDuplicate, KeepReason,
+        LinkOpportunity, Lock, NewAssignment, Reopen, StartCounter, StopCounter, Unarchive, Unlock,
     };
     let one_way = |a: &Effect, b: &Effect| {
         matches!(
@@ -741,6 +849,18 @@ fn contradict(a: &Effect, b: &Effect) -> bool {
                 | (StopCounter, StartCounter { .. })
                 | (EndAssignment, NewAssignment { .. })
                 | (Activate, Deactivate)
+                | (Lock, Unlock)
+                | (
+                    Reopen { .. },
+                    Archive
+                        | KeepReason
+                        | KeepCode
+                        | KeepDuplicate
+                        | NewAssignment { .. }
+                        | EndAssignment
+                        | StopCounter
+                        | StartCounter { .. }
+                )
                 | (CreateOpportunity { .. }, LinkOpportunity | NewAssignment { .. } | EndAssignment)
                 | (LinkOpportunity, NewAssignment { .. } | EndAssignment)
         )
@@ -750,6 +870,7 @@ fn contradict(a: &Effect, b: &Effect) -> bool {
         (StartCounter { .. }, StartCounter { .. })
             | (NewAssignment { .. }, NewAssignment { .. })
             | (CreateOpportunity { .. }, CreateOpportunity { .. })
+            | (Reopen { .. }, Reopen { .. })
     );
     one_way(a, b) || one_way(b, a) || (twice && a != b)
 }
@@ -913,7 +1034,7 @@ mod tests {
                 "/actions/5/effects",
                 "STOP_COUNTER",
             ),
-            (|d| d["actions"][EXPIRE]["key"] = json!("lapse"), "/actions/5", "No counter"),
+            (|d| d["actions"][EXPIRE]["key"] = json!("lapse"), "/actions/5", "Nothing triggers"),
             (|d| d["actions"][EXPIRE]["from"] = json!(["pending"]), "/actions/1/effects/1/then", "not possible from"),
             (
                 |d| d["actions"][ACCEPT]["effects"][1]["then"] = json!("close"),
@@ -1358,6 +1479,7 @@ mod tests {
                 limits: Limits::default(),
                 fields: Fields::None,
                 expires_at_override: None,
+                orphaned: false,
             };
             for caller in [Caller::System, caller(Side::Source), caller(Side::Receiver)] {
                 available(definition, &facts, caller, now);

@@ -34,6 +34,38 @@ pub struct Definition {
     pub stages: Vec<Stage>,
     /// How it moves.
     pub actions: Vec<Action>,
+    /// What the source may no longer change of a lead while it stands at a stage, and what a change brings about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub field_rules: Vec<FieldRule>,
+}
+
+/// What holds of fields of a lead while it stands at a stage: they are fixed, or a change of them triggers a review.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct FieldRule {
+    /// The stages at which it holds, on either track.
+    pub at: Vec<String>,
+    /// The paths of the fields, or of what they are part of: `customer` is all below it, `*` all of the lead's content.
+    /// See [`is_content`](crate::domain::lead::is_content).
+    pub fields: Vec<String>,
+    /// Who may change them nevertheless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<Role>,
+    /// The system's action that a change triggers, in the same transaction; where absent, the fields are fixed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
+}
+
+impl FieldRule {
+    /// Whether it speaks of the field of that path.
+    pub fn covers(&self, path: &str) -> bool {
+        self.fields.iter().any(|field| covers(field, path))
+    }
+}
+
+/// Whether a field of a rule, which may be a part such as `customer`, covers that path.
+pub fn covers(field: &str, path: &str) -> bool {
+    field == ANY || path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// What runs on a workflow.
@@ -105,7 +137,7 @@ pub struct Stage {
     pub name: String,
     /// What a client can colour and count by, whatever the workflow.
     pub kind: StageKind,
-    /// Whether it is an end: nothing leads on from it, except an action that starts a new assignment.
+    /// Whether it is an end: nothing leads on from it, except an action that starts a new assignment or reopens.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminal: bool,
     /// On which track.
@@ -177,7 +209,8 @@ pub struct Action {
     /// Who may use it: any one of these rules is enough. Empty for an action of the system alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub allow: Vec<Rule>,
-    /// Whether the system takes it by itself, when the running counter ends.
+    /// Whether the system takes it by itself: when the running counter ends, or when a field is changed whose rule names
+    /// it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub system: bool,
     /// What the caller fills in.
@@ -200,6 +233,11 @@ impl Action {
         self.effects.iter().any(|effect| matches!(effect, Effect::NewAssignment { .. }))
     }
 
+    /// Whether it leads back from an end.
+    pub fn reopens(&self) -> bool {
+        self.effects.iter().any(|effect| matches!(effect, Effect::Reopen { .. }))
+    }
+
     /// The template that a lead goes on with when this passes it on, where that is another one.
     pub fn goes_on_with(&self) -> Option<&str> {
         self.effects.iter().find_map(|effect| match effect {
@@ -209,7 +247,7 @@ impl Action {
     }
 }
 
-/// In [`Action::from`]: any stage.
+/// In [`Action::from`]: any stage. In [`FieldRule::fields`]: any field.
 pub const ANY: &str = "*";
 
 /// Who may use an action: all that is said here has to hold.
@@ -259,6 +297,13 @@ pub enum Guard {
         stages: Vec<String>,
         /// What a caller is told where it doesn't.
         message: String,
+    },
+    /// One of its dates is no longer ago than this.
+    Within {
+        /// Which date.
+        date: DateKey,
+        /// How long at most.
+        limit: TimeLimit,
     },
 }
 
@@ -410,6 +455,14 @@ pub enum Effect {
     SetOwner,
     /// Unlocks the track `STAGE` (mission B3).
     Unlock,
+    /// Locks the track `STAGE` again, where it stands.
+    Lock,
+    /// Takes back a decision: the record leaves the archive, these dates and the reason, code and duplicate that were kept
+    /// are cleared, and a counter that the decision stopped goes on with the time that was left.
+    Reopen {
+        /// The dates that the decision recorded.
+        dates: Vec<DateKey>,
+    },
     /// Activates the lead again (mission C10). The action is offered on deactivated leads, and on no others.
     Activate,
     /// Deactivates the lead: it is read-only, and left out of lists that don't ask for it (mission C10).
@@ -481,6 +534,26 @@ pub enum DateKey {
     PaidOut,
     /// `checkedAt`: of the last recurring check
     Checked,
+}
+
+impl DateKey {
+    /// What a person reads: "the lead was ...".
+    pub const fn described(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Converted => "converted",
+            Self::Closed => "closed",
+            Self::Assigned => "assigned",
+            Self::Qualified => "qualified",
+            Self::Disqualified => "disqualified",
+            Self::Rejected => "rejected",
+            Self::ReadyForPayout => "made ready for payout",
+            Self::PaidOut => "paid out",
+            Self::Checked => "checked",
+        }
+    }
 }
 
 /// The limits of a template.

@@ -33,6 +33,8 @@ use crate::{
 pub enum Caller<'a> {
     /// The system itself: the counter has ended.
     System,
+    /// The system, because somebody changed a field whose rule names the action.
+    Edit,
     /// A member on one side.
     Member {
         /// The side of its company. A company's own opportunity has it on the side of the receiver.
@@ -61,6 +63,8 @@ pub struct Facts<'a> {
     pub expires_at: Option<DateTime<Utc>>,
     /// The action that the end of the running counter triggers.
     pub on_expiry: Option<&'a str>,
+    /// Whether the receiver's part has ended with its partnership: the source takes it back from wherever it stands.
+    pub orphaned: bool,
     /// Not deactivated. (What is archived is at an end of its workflow, which says itself what leads on from there.)
     pub active: bool,
     /// The template's limits.
@@ -113,6 +117,14 @@ impl Fields<'_> {
             Self::Opportunity(opportunity) => (opportunity::field_at(path)?.read)(opportunity),
         }
     }
+
+    fn date(self, date: DateKey) -> Option<DateTime<Utc>> {
+        match self {
+            Self::None => None,
+            Self::Lead(lead) => lead.date(date),
+            Self::Opportunity(opportunity) => opportunity.closed_at.filter(|_| date == DateKey::Closed),
+        }
+    }
 }
 
 /// What is to be done: nothing has been done yet.
@@ -153,6 +165,10 @@ pub enum Change {
     Owner(String),
     /// The stage can be moved from now on.
     Unlock,
+    /// The stage can't be moved any more.
+    Lock,
+    /// Out of the archive; these dates, the reason, the code and the duplicate cleared; the counter goes on.
+    Reopen(Vec<DateKey>),
     /// Activated or deactivated.
     Active(bool),
     /// Create an opportunity from what [`Decision::form`] holds, and link it.
@@ -301,8 +317,11 @@ pub enum Lack {
     Role(Vec<Role>),
     /// It is not the owner.
     Owner,
-    /// Only the system takes it.
-    System,
+    /// Only the system takes it: when the limit passes, or (`by_edit`) when something is changed.
+    System {
+        /// Whether a change of a field triggers it.
+        by_edit: bool,
+    },
     /// The system takes only its own actions.
     Person,
 }
@@ -392,9 +411,11 @@ pub fn decide(
     let question = Question::new(definition, facts, caller, now);
     let (action, from) = question.permitted(action)?;
     let mut faults = Vec::new();
+    // What the end of a counter brings happened when the limit passed, however late it is recorded.
+    let at = if matches!(caller, Caller::System) { facts.expires_at.unwrap_or(now) } else { now };
     let values = if action.system { Vec::new() } else { form::read(action, form, facts.fields, &mut faults) };
     missing(action, facts.fields, Some(&values), &mut faults);
-    let mut changes = changes(action, &values, facts, form.prefix, now, &mut faults);
+    let mut changes = changes(action, &values, facts, form.prefix, now, at, &mut faults);
     let to = action.to.as_deref().map_or(from, |to| definition.stage(to).unwrap_or(&UNKNOWN));
     if runs_out(definition, facts, to, &changes, now) {
         changes.push(Change::StopCounter);
@@ -462,8 +483,9 @@ pub fn action_to<'d>(
         .or_else(|| by_people().next());
     found.ok_or_else(|| match leads_there().next() {
         Some(action) => {
+            let by_edit = !action.effects.contains(&Effect::StopCounter);
             let (action, stage) = (action.key.clone(), stage.key.clone());
-            Refusal::Forbidden { action, stage, lacks: Lack::System, possible: question.ways() }
+            Refusal::Forbidden { action, stage, lacks: Lack::System { by_edit }, possible: question.ways() }
         }
         None => Refusal::Transition {
             asked: Asked::Stage(to.name.clone()),
@@ -501,6 +523,74 @@ pub fn may_name_owner(
     }
 }
 
+/// What becomes of a change of a field, where the lead stands.
+#[derive(Clone, Copy, Debug)]
+pub enum Editing<'d> {
+    /// It is free.
+    Free,
+    /// It triggers this action of the system.
+    Reviewed(&'d Action),
+    /// The field is fixed at this stage.
+    Fixed(&'d Stage),
+}
+
+/// What becomes of a change of the field of that path by a member of the source, as the definition's rules of fields say.
+/// Where several hold, the strictest does. What nobody else works is its own to change.
+pub fn editing<'d>(
+    definition: &'d Definition,
+    facts: &Facts<'_>,
+    roles: &[Role],
+    path: &str,
+    now: DateTime<Utc>,
+) -> Editing<'d> {
+    // What was typed is a part of the number.
+    let path = if path == "customer.contact.phoneAsTyped" { "customer.contact.phone" } else { path };
+    let mut editing = Editing::Free;
+    if facts.orphaned || definition.field_rules.is_empty() || !lead::is_content(path) {
+        return editing;
+    }
+    let Standing { stage, status } = Standing::of(definition, facts, now);
+    for rule in definition.field_rules.iter().filter(|rule| rule.covers(path)) {
+        let Some(at) = [Some(stage), status].into_iter().flatten().find(|stage| rule.at.contains(&stage.key)) else {
+            continue;
+        };
+        if rule.except.iter().any(|role| roles.contains(role)) {
+            continue;
+        }
+        match rule.review.as_ref().and_then(|key| definition.action(key)) {
+            Some(action) => editing = Editing::Reviewed(action),
+            None => return Editing::Fixed(at),
+        }
+    }
+    editing
+}
+
+/// The paths of a lead's content that are fixed at the stage that an action leads to, and were not before.
+pub fn fixes<'d>(definition: &'d Definition, action: &Action) -> Vec<&'static str> {
+    let fixed_at = |stage: &str, path: &str| {
+        let rules = &definition.field_rules;
+        rules.iter().any(|rule| rule.review.is_none() && rule.covers(path) && rule.at.iter().any(|at| at == stage))
+    };
+    let Some(to) = &action.to else { return Vec::new() };
+    let content = lead::FIELDS.iter().map(|field| field.path).filter(|path| lead::is_content(path));
+    content.filter(|path| fixed_at(to, path) && !action.from.iter().all(|from| fixed_at(from, path))).collect()
+}
+
+/// The system's action that ends a stage by its limit, where the stage of one track has one: which a limit that is set
+/// where no counter runs is for.
+pub fn ended_by<'d>(definition: &'d Definition, facts: &Facts<'_>) -> Option<&'d Action> {
+    let starts = |action: &Action| {
+        let names = |effect: &Effect| matches!(effect, Effect::StartCounter { then, .. } if *then == action.key);
+        definition.actions.iter().any(|other| other.effects.iter().any(names))
+    };
+    let expires = |action: &Action| {
+        action.to.as_ref().and_then(|to| definition.stage(to)).is_some_and(|stage| stage.kind == StageKind::Expired)
+    };
+    let here =
+        |action: &Action| leaves(action, facts.stage) || facts.status.is_some_and(|status| leaves(action, status));
+    definition.actions.iter().find(|action| action.system && here(action) && expires(action) && starts(action))
+}
+
 /// Whether two names have the same letters and digits, whatever their case, and have any.
 pub(super) fn alike(a: &str, b: &str) -> bool {
     let loose = |text: &'_ str| -> Vec<char> {
@@ -518,6 +608,7 @@ enum Obstacle<'d> {
     Stage,
     Locked,
     Guarded(&'d str),
+    TooLate(DateKey, &'d TimeLimit),
     NotDue,
 }
 
@@ -525,7 +616,7 @@ enum BriefLack<'d> {
     Side(&'d [Rule]),
     Role(&'d [Rule]),
     Owner,
-    System,
+    System { by_edit: bool },
     Person,
 }
 
@@ -542,7 +633,7 @@ impl<'d, 'q> Question<'d, 'q> {
             return Err(Refusal::UnknownAction { action: text::excerpt(key), stage, possible: possible() });
         };
         let Some(obstacle) = self.obstacle(action) else {
-            if !action.system {
+            if !matches!(self.caller, Caller::System) {
                 return Ok((action, self.left_by(action).unwrap_or(&UNKNOWN)));
             }
             // The system leaves the recorded stage; for everybody else it has been left already.
@@ -573,6 +664,10 @@ impl<'d, 'q> Question<'d, 'q> {
             }
             Obstacle::Guarded(message) => {
                 Refusal::Guarded { action, stage: stage.key.clone(), message: message.to_owned(), possible: possible() }
+            }
+            Obstacle::TooLate(date, limit) => {
+                let message = format!("it was {} longer than {limit} ago.", date.described());
+                Refusal::Guarded { action, stage: stage.key.clone(), message, possible: possible() }
             }
             Obstacle::Stage if stage.kind == StageKind::Expired => {
                 Refusal::Expired { action, stage: stage.key.clone(), possible: possible() }
@@ -605,6 +700,17 @@ impl<'d, 'q> Question<'d, 'q> {
             return Some(Obstacle::Stage);
         }
         let Some(stage) = self.left_by(action) else { return Some(Obstacle::Stage) };
+        let now = self.now;
+        let late = action.guards.iter().find_map(|guard| match guard {
+            Guard::Within { date, limit } => {
+                let open = self.facts.fields.date(*date).is_some_and(|at| limit.after(at) >= now);
+                (!open).then_some(Obstacle::TooLate(*date, limit))
+            }
+            _ => None,
+        });
+        if late.is_some() {
+            return late;
+        }
         if stage.track == TrackKey::Stage && self.facts.stage_locked && action.to.is_some() {
             return Some(Obstacle::Locked);
         }
@@ -616,7 +722,7 @@ impl<'d, 'q> Question<'d, 'q> {
             Guard::At { stages, message } => {
                 (!other.is_some_and(|stage| stages.contains(&stage.key))).then_some(Obstacle::Guarded(message))
             }
-            Guard::Fields { .. } => None,
+            Guard::Fields { .. } | Guard::Within { .. } => None,
         })
     }
 
@@ -627,7 +733,20 @@ impl<'d, 'q> Question<'d, 'q> {
             let Standing { stage, status } = self.standing;
             if *from == stage.key || from == ANY { Some(stage) } else { status.filter(|status| *from == status.key) }
         };
-        action.from.iter().find_map(stands)
+        action.from.iter().find_map(stands).or_else(|| self.taken_back_by(action))
+    }
+
+    /// Where a lead stands that its receiver's company has lost with the partnership, for what takes it back or passes it
+    /// on: these are possible then from every stage that is no end.
+    fn taken_back_by(&self, action: &Action) -> Option<&'d Stage> {
+        // Of several that pass it on, the last one does so from later stages.
+        let passes_on = |action: &&Action| action.passes_on() && action.goes_on_with().is_none();
+        let last = || self.definition.actions.iter().rev().find(passes_on).is_some_and(|last| last.key == action.key);
+        if !self.facts.orphaned || !(action.effects.contains(&Effect::EndAssignment) || last()) {
+            return None;
+        }
+        let stage = self.standing.on(self.definition.track_of(action));
+        (!stage.terminal && action.to.as_ref() != Some(&stage.key)).then_some(stage)
     }
 
     fn available(&self) -> Vec<&'d Action> {
@@ -683,7 +802,7 @@ fn lack<'d>(caller: Caller<'_>, action: &'d Action) -> Option<BriefLack<'d>> {
         return (!action.system).then_some(BriefLack::Person);
     };
     if action.system {
-        return Some(BriefLack::System);
+        return Some(BriefLack::System { by_edit: !action.effects.contains(&Effect::StopCounter) });
     }
     let of_side = || action.allow.iter().filter(|rule| caller.is_on(rule.side));
     if of_side().next().is_none() {
@@ -733,6 +852,7 @@ fn changes(
     facts: &Facts<'_>,
     prefix: &str,
     now: DateTime<Utc>,
+    at: DateTime<Utc>,
     faults: &mut Vec<Fault>,
 ) -> Vec<Change> {
     let value = |key: &str| values.iter().find(|(found, _)| found == key).map(|(_, value)| value);
@@ -740,8 +860,6 @@ fn changes(
         Some(FieldValue::Text(text) | FieldValue::Id(text)) => Some(text.clone()),
         _ => None,
     };
-    // What the system does happened when the limit passed, however late it is recorded.
-    let at = if action.system { facts.expires_at.unwrap_or(now) } else { now };
     let mut changes = Vec::with_capacity(action.effects.len() + 1);
     let mut counts = false;
     for effect in &action.effects {
@@ -770,6 +888,8 @@ fn changes(
             Effect::KeepDuplicate => changes.push(Change::DuplicateOf(text("duplicateOf"))),
             Effect::SetOwner => changes.extend(text("owner").map(Change::Owner)),
             Effect::Unlock => changes.push(Change::Unlock),
+            Effect::Lock => changes.push(Change::Lock),
+            Effect::Reopen { dates } => changes.push(Change::Reopen(dates.clone())),
             Effect::Activate => changes.push(Change::Active(true)),
             Effect::Deactivate => changes.push(Change::Active(false)),
             Effect::CreateOpportunity { when } => {
@@ -860,7 +980,7 @@ impl BriefLack<'_> {
                 Lack::Role(Role::ALL.into_iter().filter(asked).collect())
             }
             Self::Owner => Lack::Owner,
-            Self::System => Lack::System,
+            Self::System { by_edit } => Lack::System { by_edit: *by_edit },
             Self::Person => Lack::Person,
         }
     }
@@ -905,7 +1025,12 @@ impl Lack {
                 format!("{action} needs the role {roles}.")
             }
             Self::Owner => format!("{action} is for the owner alone."),
-            Self::System => format!("Nobody can take {action}: the system takes it when the limit passes."),
+            Self::System { by_edit: false } => {
+                format!("Nobody can take {action}: the system takes it when the limit passes.")
+            }
+            Self::System { by_edit: true } => {
+                format!("Nobody can take {action}: the system takes it when what was agreed is changed.")
+            }
             Self::Person => format!("{action} is a person's decision, not the system's."),
         }
     }

@@ -120,6 +120,7 @@ impl Reader {
                 | Shape::Key(_)
                 | Shape::StageOrAny
                 | Shape::Path
+                | Shape::Content
                 | Shape::Name
                 | Shape::Explanation
                 | Shape::Title,
@@ -232,8 +233,8 @@ mod tests {
             builtin,
             check::MAX_FAULTS,
             definition::{
-                Action, Choice, DateKey, Direction, Effect, Field, FieldType, Guard, Limit, Rule, RuleSide, Stage,
-                StageKind, Subject, Track, TrackKey, When,
+                Action, Choice, DateKey, Direction, Effect, Field, FieldRule, FieldType, Guard, Limit, Rule, RuleSide,
+                Stage, StageKind, Subject, Track, TrackKey, When,
             },
         },
     };
@@ -250,7 +251,8 @@ mod tests {
     #[test]
     fn every_shipped_workflow_is_read() {
         for definition in builtin::all() {
-            assert_eq!(read(&shipped(&definition.key)).as_ref(), Ok(&**definition));
+            let json = serde_json::to_value(&**definition).unwrap();
+            assert_eq!(read(&json).as_ref(), Ok(&**definition));
         }
     }
 
@@ -443,6 +445,7 @@ mod tests {
                         "stage" => known::<Stage>(&probe),
                         "action" => known::<Action>(&probe),
                         "rule" => known::<Rule>(&probe),
+                        "fieldRule" => known::<FieldRule>(&probe),
                         "field" => known::<Field>(&probe),
                         "option" => known::<Choice>(&probe),
                         "when" => known::<When>(&probe),

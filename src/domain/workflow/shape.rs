@@ -5,7 +5,8 @@
 //! and compares, so that the two can't come apart.
 
 use super::check::{
-    MAX_ACTIONS, MAX_EFFECTS, MAX_FIELDS, MAX_GROUPS, MAX_GUARDS, MAX_OPTIONS, MAX_RULES, MAX_STAGES, Syntax,
+    MAX_ACTIONS, MAX_EFFECTS, MAX_FIELD_RULES, MAX_FIELDS, MAX_GROUPS, MAX_GUARDS, MAX_OPTIONS, MAX_RULES, MAX_STAGES,
+    Syntax,
 };
 
 /// What one value may be.
@@ -19,6 +20,8 @@ pub(super) enum Shape {
     StageOrAny,
     /// The path of a field of a lead or an opportunity.
     Path,
+    /// The path of a field of a lead's content, or of what it is part of, or `*`.
+    Content,
     /// A name for people.
     Name,
     /// An explanation for people.
@@ -101,6 +104,11 @@ pub(super) const DEFINITION: Object = Object {
         must("tracks", Shape::List(1, 2, &Shape::Object(&TRACK)), "STAGE, and STATUS where a review runs beside it."),
         must("stages", Shape::List(1, MAX_STAGES, &Shape::Object(&STAGE)), "Where something can stand."),
         must("actions", Shape::List(0, MAX_ACTIONS, &Shape::Object(&ACTION)), "How it moves."),
+        may(
+            "fieldRules",
+            Shape::List(0, MAX_FIELD_RULES, &Shape::Object(&FIELD_RULE)),
+            "What the source may no longer change of a lead at a stage, and what a change brings about.",
+        ),
     ],
 };
 
@@ -146,7 +154,11 @@ const STAGE: Object = Object {
         must("key", STAGE_KEY, "Its name in code."),
         must("name", Shape::Name, "Its name for people; with a letter or a digit at least."),
         must("kind", Shape::Word(&STAGE_KIND), "What a client can colour and count by, whatever the workflow."),
-        may("terminal", Shape::Flag, "Whether it is an end: only an action with NEW_ASSIGNMENT leads on from it."),
+        may(
+            "terminal",
+            Shape::Flag,
+            "Whether it is an end: only an action with NEW_ASSIGNMENT or REOPEN leads on from it.",
+        ),
         may("track", Shape::Word(&TRACK_KEY), "On which track; STAGE where absent."),
         may("reserved", Shape::Flag, "Kept for a company's own actions: no way leads there yet, on purpose."),
     ],
@@ -185,7 +197,12 @@ const ACTION: Object = Object {
             Shape::List(0, MAX_RULES, &Shape::Object(&RULE)),
             "Who may use it: any one of these rules is enough. Absent for an action of the system alone.",
         ),
-        may("system", Shape::Flag, "Whether the system takes it by itself, when the running counter ends."),
+        may(
+            "system",
+            Shape::Flag,
+            "Whether the system takes it by itself: when the running counter ends, or when a field is changed whose rule \
+             names it.",
+        ),
         may("fields", Shape::List(0, MAX_FIELDS, &Shape::Object(&FIELD)), "The form: what the caller fills in."),
         may(
             "exactlyOneOf",
@@ -197,6 +214,26 @@ const ACTION: Object = Object {
             "effects",
             Shape::List(0, MAX_EFFECTS, &Shape::Tagged(&EFFECT)),
             "What it does besides changing the stage.",
+        ),
+    ],
+};
+
+const FIELD_RULE: Object = Object {
+    name: "fieldRule",
+    about: "What holds of fields of a lead while it stands at a stage: they are fixed, or a change triggers a review.",
+    members: &[
+        must("at", Shape::List(1, MAX_STAGES, &STAGE_KEY), "The stages at which it holds, on either track."),
+        must(
+            "fields",
+            Shape::List(1, MAX_FIELDS, &Shape::Content),
+            "The paths of the fields, or of what they are part of, such as customer. \"*\" is all of the lead's content.",
+        ),
+        may("except", Shape::List(0, 6, &Shape::Word(&ROLE)), "Who may change them nevertheless."),
+        may(
+            "review",
+            STAGE_KEY,
+            "The system action that a change triggers; where absent, the fields are fixed. It is possible from each \
+             stage of \"at\".",
         ),
     ],
 };
@@ -318,6 +355,14 @@ const GUARD: Tagged = Tagged {
                 must("message", Shape::Explanation, "What a caller is told where it doesn't."),
             ],
         ),
+        kind(
+            "WITHIN",
+            "One of the record's dates is no longer ago than this.",
+            &[
+                must("date", Shape::Word(&DATE_KEY), "Which date; of an opportunity, CLOSED."),
+                must("limit", Shape::Duration, "How long at most, an ISO 8601 duration."),
+            ],
+        ),
     ],
 };
 
@@ -353,6 +398,13 @@ const EFFECT: Tagged = Tagged {
         kind("KEEP_DUPLICATE", "Keeps the form field \"duplicateOf\" as the lead that has priority.", &[]),
         kind("SET_OWNER", "Makes the member of the form field \"owner\" the lead's owner on the caller's side.", &[]),
         kind("UNLOCK", "Unlocks the track STAGE.", &[]),
+        kind("LOCK", "Locks the track STAGE again, where it stands.", &[]),
+        kind(
+            "REOPEN",
+            "Takes back a decision: the record leaves the archive, these dates and the reason, code and duplicate that were \
+             kept are cleared, and a counter that the decision stopped goes on with the time that was left.",
+            &[must("dates", Shape::List(0, 12, &Shape::Word(&DATE_KEY)), "The dates that the decision recorded.")],
+        ),
         kind(
             "ACTIVATE",
             "Activates the lead again. The action is offered on deactivated leads, and on no others.",

@@ -1,6 +1,6 @@
 //! What becomes of a lead: the actions of its workflow, whoever takes them.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 
 use super::{ActionCall, Asked, at_stage, claim, fingerprint, idempotency, text_id};
@@ -8,15 +8,15 @@ use crate::{
     domain::{
         actor::{Member, Side},
         comment::Visibility,
-        company::{Partnership, PartnershipState},
-        event::Happening,
+        company::{Partnership, PartnershipState, Profile},
+        event::{FieldChange, Happening},
         global_id::NodeType,
         id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId},
-        lead::{Destination, Internal, Lead},
+        lead::{Destination, Internal, Lead, Paused},
         task::{Task, TaskChange, TaskState},
         template::Template,
         workflow::{
-            definition::{Definition, Direction, Effect, StageKind, Subject, TrackKey},
+            definition::{DateKey, Definition, Direction, Effect, StageKind, Subject, TrackKey},
             engine::{self, Caller, Change, Decision, Facts, Fields, Form, Limits},
         },
     },
@@ -28,7 +28,12 @@ use crate::{
         opportunity::NewOpportunity,
         transaction,
     },
-    store::{self, lead::Parties, scope::Scope},
+    store::{
+        self,
+        lead::Parties,
+        scope::Scope,
+        thread::{Cancelled, Over},
+    },
 };
 
 impl Service {
@@ -150,7 +155,8 @@ impl Service {
         }
         let mut passing = None;
         if let (Some(id), Some(member)) = (partnership, member) {
-            let (found, assignment) = receiver_of(tx, member, &old.mine, definition, id, prefix).await?;
+            let (found, assignment) =
+                receiver_of(tx, member, &old.mine, !decision.from.terminal, definition, id, prefix).await?;
             let receiver = found.counterpart(member.company);
             other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
             mine.begin(definition);
@@ -177,6 +183,7 @@ impl Service {
             };
             passing = Some(Passing { view, partnership: found.id, assignment });
         } else if ends {
+            // The rest of this is the receiver's last.
             each(&mut mine, &mut other, |view| match view.side {
                 Side::Source => view.assignment = None,
                 Side::Receiver => view.ended_at = Some(now),
@@ -189,6 +196,16 @@ impl Service {
             let happening = Happening::LeadShared { partnership: passing.partnership };
             tx.happened(vec![mine.company, passing.view.company], actor, Some(mine.id), None, happening);
         }
+        let over = old.other.as_ref().filter(|view| passing.is_some() || (ends && view.side == Side::Receiver));
+        let over = if mine.archived && !old.mine.archived {
+            Some(Over::Lead(mine.id))
+        } else {
+            over.map(|receiver| Over::Passing(mine.id, receiver.company))
+        };
+        if let Some(over) = over {
+            let tasks = store::thread::cancel_tasks(tx.db(), over, now).await?;
+            tell_of_cancelled(tx, actor, tasks);
+        }
         let views = [Some(&mine), live, passing.as_ref().map(|passing| &passing.view)];
         let of_side = |side: Side| views.iter().flatten().copied().find(|view| view.side == side);
         for (side, message) in notices {
@@ -199,13 +216,18 @@ impl Service {
         }
         for (side, title, due) in tasks {
             if let Some(view) = of_side(side) {
-                set_task(tx, actor, view, title, due).await?;
+                set_task(tx, actor, view, mine.workflow.owner, title, due).await?;
             }
         }
         Ok(Moved { mine, other, passing })
     }
 
-    async fn save(&self, tx: &mut Tx, loaded: Authorized<Parties>, moved: Moved) -> Result<Authorized<Parties>> {
+    pub(super) async fn save(
+        &self,
+        tx: &mut Tx,
+        loaded: Authorized<Parties>,
+        moved: Moved,
+    ) -> Result<Authorized<Parties>> {
         // The outcome belongs to the assignment that the decision found, not to one that it began.
         let receiver = if loaded.mine.side == Side::Receiver { Some(&moved.mine) } else { moved.other.as_ref() };
         if let Some((assignment, receiver)) = loaded.mine.assignment.zip(receiver) {
@@ -219,6 +241,21 @@ impl Service {
             duplicate::tell(tx, &[&passing.view]).await?;
         }
         Ok(saved)
+    }
+
+    /// Takes the system's action that a change of the lead by its source triggers; both views are as changed.
+    pub(super) async fn review(&self, tx: &mut Tx, member: &Member, parties: Parties, action: &str) -> Result<Parties> {
+        let definition = self.definition_in(tx, &parties.mine.workflow).await?;
+        let form = Form { values: &Map::new(), prefix: "input" };
+        let decision = engine::decide(&definition, &facts(&parties.mine), Caller::Edit, action, &form, tx.now)?;
+        let plan = Plan { parties, definition, decision };
+        let Moved { mut mine, mut other, .. } = Box::pin(self.carry_out(tx, Some(member), &plan, "input")).await?;
+        // The change and what it triggers are one.
+        mine.version = plan.parties.mine.version;
+        if let Some((other, before)) = other.as_mut().zip(plan.parties.other.as_ref()) {
+            other.version = before.version;
+        }
+        Ok(Parties { mine, other })
     }
 
     /// Records what the end of a lead's counter brings, before anything else is done to it.
@@ -324,16 +361,10 @@ impl Service {
         let id = match deal {
             Deal::New(form) => {
                 let mut faults = Vec::new();
-                let new = NewOpportunity::from_form(form, &format!("{prefix}.opportunity"), &mut faults);
+                let new = NewOpportunity::from_form(form, lead, &format!("{prefix}.opportunity"), &mut faults);
                 if !faults.is_empty() {
                     return Err(faults.into());
                 }
-                let new = NewOpportunity {
-                    name: new.name.or_else(|| Some(lead.title.clone())),
-                    value: new.value.or(lead.value),
-                    description: new.description.or_else(|| lead.description.clone()),
-                    ..new
-                };
                 let id = tx.fresh();
                 self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
             }
@@ -342,7 +373,6 @@ impl Service {
                 if let Some(id) = new.responsible_as_given.take() {
                     new.responsible = Some(own_member(tx, lead.company, &id, &at(prefix, "responsible")).await?);
                 }
-                new.name = new.name.or_else(|| Some(lead.title.clone()));
                 let id = tx.fresh();
                 self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
             }
@@ -355,6 +385,15 @@ impl Service {
                 let views = authorize::opportunity(tx, member, OpportunityId(id), &field).await?;
                 if views[0].side != Side::Receiver {
                     return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
+                }
+                // What came from one source is never shown to another, nor after the one's part has ended.
+                let followers = store::opportunity::followers(tx.db(), views[0].id).await?;
+                if let Some(heard) = heard
+                    && followers.iter().any(|follower| *follower != heard)
+                {
+                    let message = "This opportunity came of another company's lead, which must not be shown to the \
+                                   company that this lead comes from: link another one, or create one.";
+                    return Err(Fault::invalid(field, message).into());
                 }
                 let audience = std::iter::once(member.company).chain(heard).collect();
                 let happening = Happening::OpportunityLinked {};
@@ -425,12 +464,21 @@ async fn apply<'p>(tx: &Tx, member: Option<&Member>, plan: &'p Plan, prefix: &st
                     view.on_expiry = Some(then.clone());
                     view.expires_to.clone_from(&to);
                     view.warn_at = warn_at;
+                    tell_details(view, |details| {
+                        details.promised_until = None;
+                        details.paused = None;
+                    });
                 });
             }
-            Change::StopCounter => each(mine, other, stop_counter),
+            Change::StopCounter => each(mine, other, |view| pause_counter(view, now)),
             Change::Archived(archived) => each(mine, other, |view| view.archived = *archived),
             Change::Active(active) => each(mine, other, |view| view.active = *active),
             Change::Unlock => each(mine, other, |view| view.stage_locked = false),
+            Change::Lock => each(mine, other, |view| view.stage_locked = true),
+            Change::Reopen(dates) => {
+                each(mine, other, |view| reopen(view, dates));
+                each(mine, other, |view| resume(view, definition, tx));
+            }
             Change::Reason(reason) => {
                 *said = said.take().or_else(|| reason.clone());
                 each(mine, other, |view| view.reason.clone_from(reason));
@@ -605,7 +653,7 @@ fn shows_otherwise(old: &Lead, mine: &Lead, decision: &Decision) -> bool {
     })
 }
 
-fn tell_details(view: &mut Lead, change: impl FnOnce(&mut crate::domain::lead::Details)) {
+pub(super) fn tell_details(view: &mut Lead, change: impl FnOnce(&mut crate::domain::lead::Details)) {
     let mut details = view.details().clone();
     change(&mut details);
     view.set_details(details);
@@ -633,11 +681,13 @@ async fn duplicate_of(tx: &Tx, member: &Member, lead: &Lead, id: &str, prefix: &
     Ok(found.ok_or_else(|| Fault::new(ErrorCode::NotFound, "There is no such lead.").at(field))?.id)
 }
 
-/// The partnership that a lead is passed on across, and the new assignment.
+/// The partnership that a lead is passed on across, and the new assignment. While the present passing is `open`, which
+/// is until it has its outcome, that is another partner's.
 async fn receiver_of(
     tx: &Tx,
     member: &Member,
     lead: &Lead,
+    open: bool,
     definition: &Definition,
     id: &str,
     prefix: &str,
@@ -667,7 +717,7 @@ async fn receiver_of(
         let message = format!("Leads of the workflow {} go from {way}.", definition.key);
         return Err(Fault::invalid(field, message).into());
     }
-    if lead.assignment.is_some() && lead.partnership == Some(partnership.id) {
+    if open && lead.assignment.is_some() && lead.partnership == Some(partnership.id) {
         return Err(Fault::invalid(field, "The lead is with this partner already: pass it on to another one.").into());
     }
     Ok((partnership, tx.fresh()))
@@ -679,23 +729,31 @@ pub(super) async fn begin_passing(tx: &Tx, passing: Option<&Passing>) -> Result<
     store::lead::insert_assignment(tx.db(), *assignment, view, *partnership, tx.now).await
 }
 
-/// Sets a task that only its own side sees, in the name of the lead's owner there; there is none where nobody owns it.
+/// Sets a task that a workflow asks for: for the lead's owner on that side, or for the whole side where nobody owns it.
+/// Only its own side sees it, unless the workflow is the other company's own: what that makes is in its own name, and
+/// both see it.
 async fn set_task(
     tx: &mut Tx,
     actor: Option<MemberId>,
     view: &Lead,
+    workflow_owner: Option<CompanyId>,
     title: &str,
     due_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    let Some(owner) = view.owner else { return Ok(()) };
+    let company = workflow_owner.unwrap_or(view.company);
+    let foreign = company != view.company;
+    let created_by = match view.owner.filter(|_| !foreign) {
+        Some(owner) => owner,
+        None => workflow_member(tx, company).await?,
+    };
     let task = Task {
         id: tx.fresh(),
         lead: view.id,
-        company: view.company,
-        created_by: owner,
+        company,
+        created_by,
         assigned_company: view.company,
-        assignee: Some(owner),
-        visibility: Visibility::Internal,
+        assignee: view.owner,
+        visibility: if foreign { Visibility::Shared } else { Visibility::Internal },
         title: title.to_owned(),
         description: None,
         state: TaskState::Open,
@@ -706,8 +764,63 @@ async fn set_task(
     };
     store::thread::insert_task(tx.db(), view, &task).await?;
     let happening = Happening::TaskChanged { change: TaskChange::Created, changes: Vec::new() };
-    tx.happened(vec![view.company], actor, Some(view.id), Some(task.id.0), happening);
+    let audience = if foreign { vec![company, view.company] } else { vec![view.company] };
+    tx.happened(audience, actor, Some(view.id), Some(task.id.0), happening);
     Ok(())
+}
+
+/// The member in whose name a company's workflow does what no person of it does.
+async fn workflow_member(tx: &Tx, company: CompanyId) -> Result<MemberId> {
+    let profile = Profile { id: tx.fresh(), company, name: "Workflow".to_owned(), email: None, roles: Vec::new() };
+    store::company::record_member(tx.db(), profile.id, company, "workflow", &profile, tx.now).await
+}
+
+/// Tells who could see them of tasks that were cancelled with what they belonged to.
+pub(in crate::service) fn tell_of_cancelled(tx: &mut Tx, actor: Option<MemberId>, tasks: Vec<Cancelled>) {
+    for Cancelled { id, lead, audience } in tasks {
+        let state = |state: TaskState| Some(state.as_str().to_owned());
+        let changes = FieldChange::of("state", state(TaskState::Open), state(TaskState::Cancelled));
+        let changes = changes.into_iter().collect();
+        let happening = Happening::TaskChanged { change: TaskChange::Cancelled, changes };
+        tx.happened(audience, actor, Some(lead), Some(id.0), happening);
+    }
+}
+
+/// Takes back what a decision left on a view.
+fn reopen(view: &mut Lead, dates: &[DateKey]) {
+    view.archived = false;
+    view.reason = None;
+    for date in dates {
+        view.forget(*date);
+    }
+    tell_details(view, |details| {
+        details.code = None;
+        details.duplicate_of = None;
+    });
+}
+
+/// Lets the counter that the decision stopped go on with the time that was left, where it can end what the lead stands at.
+fn resume(view: &mut Lead, definition: &Definition, tx: &Tx) {
+    let Some(paused) = view.details().paused.clone() else { return };
+    tell_details(view, |details| details.paused = None);
+    let Some(then) = definition.action(&paused.then) else { return };
+    let stands = view.at(definition.track_of(then)).unwrap_or_default();
+    let to = then.to.as_ref().and_then(|to| definition.stage(to));
+    let end = TimeDelta::try_milliseconds(paused.left).and_then(|left| tx.now.checked_add_signed(left));
+    let (true, Some(to), Some(end)) = (then.from.iter().any(|from| from == stands), to, end) else { return };
+    view.expires_at = Some(end);
+    view.on_expiry = Some(paused.then);
+    view.expires_to = Some(Destination { stage: to.key.clone(), kind: to.kind, track: to.track });
+    view.warn_at = (to.kind == StageKind::Expired).then(|| tx.warn_at(end));
+}
+
+/// Stops the counter that a decision ends, and keeps what was left of it.
+fn pause_counter(view: &mut Lead, now: DateTime<Utc>) {
+    if let (Some(end), Some(then)) = (view.expires_at, view.on_expiry.clone()) {
+        let left = (end - now).num_milliseconds();
+        tell_details(view, |details| details.paused = (left > 0).then_some(Paused { left, then }));
+    }
+    stop_counter(view);
 }
 
 fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut Lead)) {
@@ -717,7 +830,7 @@ fn each(mine: &mut Lead, other: &mut Option<Lead>, mut change: impl FnMut(&mut L
     }
 }
 
-fn stop_counter(view: &mut Lead) {
+pub(super) fn stop_counter(view: &mut Lead) {
     view.expires_at = None;
     view.on_expiry = None;
     view.expires_to = None;
@@ -767,6 +880,7 @@ pub(in crate::service) fn facts(lead: &Lead) -> Facts<'_> {
         stage_locked: lead.stage_locked,
         expires_at: lead.expires_at,
         on_expiry: lead.on_expiry.as_deref(),
+        orphaned: lead.is_orphaned(),
         active: lead.active,
         limits: Limits::default(),
         fields: Fields::Lead(lead),

@@ -38,6 +38,7 @@ fn facts(stage: &str) -> Facts<'_> {
         limits: Limits::default(),
         fields: Fields::None,
         expires_at_override: None,
+        orphaned: false,
     }
 }
 
@@ -1630,6 +1631,7 @@ impl Record {
             limits: Limits { answer: Some(week), convert: Some(month), check: Some(week) },
             fields: Fields::Lead(&self.lead),
             expires_at_override: None,
+            orphaned: false,
         }
     }
 
