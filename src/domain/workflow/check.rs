@@ -1114,6 +1114,59 @@ mod tests {
         told(lead, cases);
     }
 
+    fn second(key: &str) -> Value {
+        serde_json::to_value(&*builtin::builtin(key, 2).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn each_fault_of_a_way_back_and_of_a_rule_of_fields_is_told_with_its_place() {
+        let lead: fn() -> Value = || second("submitted-lead");
+        told(
+            lead,
+            vec![
+                (|d| d["actions"][5]["guards"] = json!([]), "/actions/5/effects/0", "a guard WITHIN"),
+                (|d| d["actions"][5]["to"] = json!("withdrawn"), "/actions/5/effects/0", "no end"),
+                (
+                    |d| d["actions"][5]["effects"][0]["dates"] = json!(["REJECTED", "REJECTED"]),
+                    "/actions/5/effects/0/dates/1",
+                    "twice",
+                ),
+                (|d| d["actions"][5]["effects"] = json!([]), "/actions/5/from/0", "NEW_ASSIGNMENT or REOPEN"),
+                (|d| d["actions"][3]["effects"][0] = json!({"do": "LOCK"}), "/actions/3/effects/1", "contradicts"),
+                (|d| d["actions"][18]["effects"] = json!([{"do": "LOCK"}]), "/actions/18/effects/0", "track STATUS"),
+                (|d| d["fieldRules"][1]["review"] = json!("gone"), "/fieldRules/1/review", "no such action"),
+                (|d| d["fieldRules"][1]["review"] = json!("accept"), "/fieldRules/1/review", "of the system"),
+                (|d| d["fieldRules"][1]["at"] = json!(["accepted", "new"]), "/fieldRules/1/at/1", "not possible from"),
+                (|d| d["fieldRules"][0]["at"] = json!(["accepted", "accepted"]), "/fieldRules/0/at/1", "twice"),
+                (
+                    |d| d["fieldRules"][0]["fields"] = json!(["customer.", "owner"]),
+                    "/fieldRules/0/fields/0",
+                    "no field",
+                ),
+                (|d| d["fieldRules"][0]["fields"] = json!(["customer", "owner"]), "/fieldRules/0/fields/1", "no field"),
+                (|d| d["fieldRules"][0]["except"] = json!(["SALES", "SALES"]), "/fieldRules/0/except/1", "twice"),
+                (|d| d["fieldRules"] = json!([]), "/actions/6", "Nothing triggers"),
+            ],
+        );
+        let deal: fn() -> Value = || second("opportunity");
+        told(
+            deal,
+            vec![
+                (
+                    |d| d["actions"][6]["guards"][0]["date"] = json!("DECLINED"),
+                    "/actions/6/guards/0/date",
+                    "CLOSED alone",
+                ),
+                (
+                    |d| d["actions"][6]["effects"][0]["dates"] = json!(["CLOSED"]),
+                    "/actions/6/effects/0/dates/0",
+                    "by itself",
+                ),
+                (|d| d["fieldRules"] = json!([{"at": ["won"], "fields": ["title"]}]), "/fieldRules/0", "Only a lead"),
+            ],
+        );
+    }
+
     type Change = fn(&mut Value);
 
     fn told(definition: fn() -> Value, cases: Vec<(Change, &str, &str)>) {
