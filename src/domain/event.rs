@@ -218,7 +218,7 @@ impl Happening {
 
     /// Whether a company's part in the lead may be over with it.
     pub const fn may_end_part(&self) -> bool {
-        matches!(self, Self::LeadStageChanged { .. } | Self::LeadStatusChanged { .. })
+        matches!(self, Self::LeadStageChanged { .. } | Self::LeadStatusChanged { .. } | Self::LeadWithdrawn { .. })
     }
 }
 

@@ -1,6 +1,8 @@
 //! What was agreed stays agreed: what a side may still change once the other has answered, what ends with a passing, and
 //! which way leads back from a wrong click. acme is the vendor; globex and initech are its partners.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -8,6 +10,7 @@ use crate::on_both_databases;
 use crate::support::http::Answer;
 use crate::support::leads::{lead_of, offered, perform, qualification, read};
 use crate::support::world::{Person, World};
+use crate::support::ws::Event;
 
 /// Where a lead stands, and what its fields say.
 const STANDING: &str = "stage { key } status { key } stageLocked archived reason acceptedAt declinedAt closedAt rejectedAt \
@@ -348,6 +351,38 @@ on_both_databases! {
         change(&partner, &id, json!({ "estimatedValue": { "amount": "5000", "currency": "EUR" } })).await.ok();
         call(&partner, "shareLead", &id, again).await.ok();
         assert_eq!(read(&vendor, &id, "status { key } reason").await, json!({ "status": { "key": "new" }, "reason": null }));
+    }
+
+    async fn the_earlier_partner_hears_that_its_part_is_over_and_its_stream_ends(world: World) {
+        const FEED: &str = "subscription($id: ID!) { activity(leadId: $id) { __typename at } }";
+        let first = world.partnership("acme", "globex").await;
+        let second = world.partnership("acme", "initech").await;
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        for how in ["pending", "declined", "expired"] {
+            let id = lead_of(&vendor, json!({ "partnershipId": first })).await;
+            match how {
+                "declined" => { call(&partner, "declineLead", &id, json!({ "reason": "No" })).await.ok(); }
+                "expired" => { world.clock.advance(TimeDelta::days(8)); }
+                _ => {}
+            }
+            let mut socket = partner.socket().await;
+            let mut stream = socket.subscribe(FEED, json!({ "id": id })).await;
+            world.clock.advance(TimeDelta::hours(1));
+            call(&vendor, "shareLead", &id, json!({ "partnershipId": second })).await.ok();
+            let told = loop {
+                let event = stream.next().await["activity"].clone();
+                if event["__typename"] == "LeadWithdrawn" {
+                    break event;
+                }
+            };
+            let end = stream.event_within(Duration::from_secs(30)).await;
+            assert!(matches!(&end, Event::Message(message) if message["type"] == "complete"), "{how}: {end:?}");
+            let seen = read(&partner, &id, "endedAt").await;
+            assert_eq!(seen["endedAt"], told["at"], "{how}");
+            // It learns nothing of who has it now.
+            let all = partner.query("query($id: ID!) { lead(id: $id) { receiver { slug } activity(first: 50) { edges { node { __typename } } } } }", json!({ "id": id })).await.ok();
+            assert!(!all.text.contains("initech"), "{}", all.text);
+        }
     }
 
     async fn the_side_that_is_to_do_a_task_or_set_it_says_whether_it_is_done(world: World) {

@@ -158,7 +158,7 @@ impl Service {
             let (found, assignment) =
                 receiver_of(tx, member, &old.mine, !decision.from.terminal, definition, id, prefix).await?;
             let receiver = found.counterpart(member.company);
-            other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition));
+            other = old.other.as_ref().map(|earlier| freeze(tx, member, earlier, definition, receiver));
             mine.begin(definition);
             mine.put(&decision.to);
             if !decision.changes.iter().any(|change| matches!(change, Change::StartCounter(..))) {
@@ -837,12 +837,11 @@ pub(super) fn stop_counter(view: &mut Lead) {
     view.warn_at = None;
 }
 
-/// The earlier receiver's view as it stays when the lead is passed on: a lead that was still unanswered is withdrawn
-/// for it, and it hears of that; of an outcome of its own it has heard.
-fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition) -> Lead {
+/// The earlier receiver's view as it stays when the lead is passed on to `next`: a lead that was still unanswered is
+/// withdrawn for it. It hears that its part is over, unless the lead comes to it anew.
+fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition, next: CompanyId) -> Lead {
     let mut frozen = earlier.clone();
-    // What had its outcome ended with that; when the lead was passed on later is not this receiver's to know.
-    frozen.ended_at = Some(earlier.updated_at);
+    frozen.ended_at = Some(tx.now);
     let stands_at = |from: &String| {
         [TrackKey::Stage, TrackKey::Status].into_iter().any(|track| earlier.at(track) == Some(from.as_str()))
     };
@@ -858,13 +857,14 @@ fn freeze(tx: &mut Tx, member: &Member, earlier: &Lead, definition: &Definition)
         frozen.put(&to);
         frozen.version += 1;
         frozen.updated_at = tx.now;
-        frozen.ended_at = Some(tx.now);
         let (from, action) = (Some(from), action.key.clone());
         let happening = match to.track {
             TrackKey::Stage => Happening::LeadStageChanged { from, to, action, reason: None },
             TrackKey::Status => Happening::LeadStatusChanged { from, to, action, reason: None },
         };
         tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
+    }
+    if earlier.company != next {
         let happening = Happening::LeadWithdrawn { reason: None };
         tx.happened(vec![earlier.company], Some(member.id), Some(earlier.id), None, happening);
     }
