@@ -36,7 +36,7 @@ use crate::{
             engine,
         },
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{
         self,
         key::Claim,
@@ -420,10 +420,11 @@ impl Service {
                 && change.estimated_value.is_absent()
                 && change.expires_at.is_absent());
             if loaded.mine.side != Side::Source && !change.qualification.is_absent() {
-                return Err(Error::forbidden("Only the company that sourced the lead qualifies it."));
+                return Err(Error::because(Reason::OtherSide, "Only the company that sourced the lead qualifies it."));
             }
             if content && loaded.mine.side != Side::Source {
-                return Err(Error::forbidden(
+                return Err(Error::because(
+                    Reason::OtherSide,
                     "Only the company that sourced the lead changes its content; yours may set its own ownerId and \
                      externalReference.",
                 ));
