@@ -23,7 +23,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 pub use self::bus::{Bus, NatsUrl};
-pub use self::door::{Documents, Manifest, Origins, Rate};
+pub use self::door::{Documents, Manifest, Origins, Rate, Shared};
 pub use self::jwt::{Claims, Issuer, Jwt, KeySource};
 pub use self::otlp::Otlp;
 pub use self::reader::Effective;

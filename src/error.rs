@@ -99,11 +99,154 @@ impl ErrorCode {
     }
 }
 
+/// Why it is forbidden, not possible or in conflict: the value of `extensions.reason`, for a client that has words of its
+/// own for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The caller has none of the roles that it takes.
+    RoleRequired,
+    /// It is for members of the other company, or of a company in another part: the source, the receiver, the vendor.
+    OtherSide,
+    /// It is for the owner alone.
+    OwnerOnly,
+    /// It is for the author of the comment alone.
+    AuthorOnly,
+    /// Nobody can: the system does it when the limit passes.
+    SystemOnly,
+    /// It is a person's decision, not the system's.
+    PersonOnly,
+    /// The record is no longer with the caller's company, which sees it as it was then.
+    NoLongerShared,
+    /// The partnership has ended.
+    PartnershipEnded,
+    /// The workflow came with the server, and is the same for all.
+    ShippedWorkflow,
+    /// The workflow fixes the field at the present stage or status: it was agreed with the other side.
+    FieldFixed,
+    /// The action does not begin at the present stage or status, or none leads from there to the one that was asked for.
+    WrongStage,
+    /// The state of the partnership, task, workflow or marketing list does not allow it.
+    WrongState,
+    /// The workflow has no such action.
+    UnknownAction,
+    /// The stage is locked until the vendor has accepted the lead.
+    StageLocked,
+    /// A condition of the workflow on the other track does not hold.
+    GuardFailed,
+    /// The time in which a decision can be taken back has passed.
+    TooLate,
+    /// The lead is active already.
+    AlreadyActive,
+    /// The limit has not passed yet.
+    NotDue,
+    /// Leads, opportunities or templates are bound to it.
+    InUse,
+    /// The template that the workflow shares leads with is missing, or passes them on itself.
+    UnfitTemplate,
+    /// `expectedVersion` is not the current version.
+    VersionOutdated,
+    /// Another caller changed the record while this call ran.
+    ChangedMeanwhile,
+    /// `expectedVersion` was given, and the workflow has no draft that could have it.
+    NoDraft,
+    /// The event stream is open already, or has an operation of that id.
+    StreamTaken,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::RoleRequired,
+        Self::OtherSide,
+        Self::OwnerOnly,
+        Self::AuthorOnly,
+        Self::SystemOnly,
+        Self::PersonOnly,
+        Self::NoLongerShared,
+        Self::PartnershipEnded,
+        Self::ShippedWorkflow,
+        Self::FieldFixed,
+        Self::WrongStage,
+        Self::WrongState,
+        Self::UnknownAction,
+        Self::StageLocked,
+        Self::GuardFailed,
+        Self::TooLate,
+        Self::AlreadyActive,
+        Self::NotDue,
+        Self::InUse,
+        Self::UnfitTemplate,
+        Self::VersionOutdated,
+        Self::ChangedMeanwhile,
+        Self::NoDraft,
+        Self::StreamTaken,
+    ];
+
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RoleRequired => "ROLE_REQUIRED",
+            Self::OtherSide => "OTHER_SIDE",
+            Self::OwnerOnly => "OWNER_ONLY",
+            Self::AuthorOnly => "AUTHOR_ONLY",
+            Self::SystemOnly => "SYSTEM_ONLY",
+            Self::PersonOnly => "PERSON_ONLY",
+            Self::NoLongerShared => "NO_LONGER_SHARED",
+            Self::PartnershipEnded => "PARTNERSHIP_ENDED",
+            Self::ShippedWorkflow => "SHIPPED_WORKFLOW",
+            Self::FieldFixed => "FIELD_FIXED",
+            Self::WrongStage => "WRONG_STAGE",
+            Self::WrongState => "WRONG_STATE",
+            Self::UnknownAction => "UNKNOWN_ACTION",
+            Self::StageLocked => "STAGE_LOCKED",
+            Self::GuardFailed => "GUARD_FAILED",
+            Self::TooLate => "TOO_LATE",
+            Self::AlreadyActive => "ALREADY_ACTIVE",
+            Self::NotDue => "NOT_DUE",
+            Self::InUse => "IN_USE",
+            Self::UnfitTemplate => "UNFIT_TEMPLATE",
+            Self::VersionOutdated => "VERSION_OUTDATED",
+            Self::ChangedMeanwhile => "CHANGED_MEANWHILE",
+            Self::NoDraft => "NO_DRAFT",
+            Self::StreamTaken => "STREAM_TAKEN",
+        }
+    }
+
+    /// The code that it comes with.
+    pub const fn code(self) -> ErrorCode {
+        match self {
+            Self::RoleRequired
+            | Self::OtherSide
+            | Self::OwnerOnly
+            | Self::AuthorOnly
+            | Self::SystemOnly
+            | Self::PersonOnly
+            | Self::NoLongerShared
+            | Self::PartnershipEnded
+            | Self::ShippedWorkflow
+            | Self::FieldFixed => ErrorCode::Forbidden,
+            Self::WrongStage
+            | Self::WrongState
+            | Self::UnknownAction
+            | Self::StageLocked
+            | Self::GuardFailed
+            | Self::TooLate
+            | Self::AlreadyActive
+            | Self::NotDue
+            | Self::InUse
+            | Self::UnfitTemplate => ErrorCode::InvalidTransition,
+            Self::VersionOutdated | Self::ChangedMeanwhile | Self::NoDraft | Self::StreamTaken => ErrorCode::Conflict,
+        }
+    }
+}
+
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What kind of fault.
     pub code: ErrorCode,
+    /// Why, where the code alone leaves it open.
+    pub reason: Option<Reason>,
     /// What is wrong and what would be right, in a sentence for the caller.
     pub message: String,
     /// The input's path, such as `input.customer.contact.email`.
@@ -134,7 +277,21 @@ pub enum Hint {
 impl Fault {
     /// A fault without a place.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), field: None, action: None, stage: None, version: None, hint: None }
+        Self {
+            code,
+            reason: None,
+            message: message.into(),
+            field: None,
+            action: None,
+            stage: None,
+            version: None,
+            hint: None,
+        }
+    }
+
+    /// What is forbidden, not possible or in conflict for that reason, which says which of the three it is.
+    pub fn because(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason: Some(reason), ..Self::new(reason.code(), message) }
     }
 
     /// A value that is not acceptable, at the input path `field`.
@@ -180,6 +337,7 @@ impl Fault {
             Hint::RetryAfter(_) => None,
         });
         [
+            self.reason.map(|reason| ("reason", reason.as_str())),
             self.field.as_deref().map(|text| ("field", text)),
             self.action.as_deref().map(|text| ("action", text)),
             self.stage.as_deref().map(|text| ("stage", text)),
@@ -247,9 +405,9 @@ impl Error {
         Self::new(ErrorCode::NotFound, format!("There is no such {what}."))
     }
 
-    /// The caller may see it but not do this to it.
-    pub fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(ErrorCode::Forbidden, message)
+    /// What is forbidden, not possible or in conflict for that reason.
+    pub fn because(reason: Reason, message: impl Into<String>) -> Self {
+        Fault::because(reason, message).into()
     }
 
     /// A cause that the caller has no part in.

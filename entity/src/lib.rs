@@ -6,6 +6,7 @@ pub mod assignment;
 pub mod comment;
 pub mod company;
 pub mod company_feed;
+pub mod company_received;
 pub mod company_sequence;
 pub mod event;
 pub mod external_reference;

@@ -15,26 +15,70 @@ pub enum Origins {
     /// The server's own pages alone.
     #[default]
     Own,
-    /// These besides, each as a browser sends it.
-    These(Vec<HeaderValue>),
+    /// These besides.
+    These(Vec<Shared>),
     /// Every page of the web.
     Any,
 }
 
+/// Pages that may call besides the server's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Shared {
+    /// Those of this origin, as a browser sends it.
+    Origin(HeaderValue),
+    /// Those that the machine of the browser itself serves, at any port: servers for development.
+    Loopback,
+}
+
+impl Shared {
+    /// Whether pages of this origin are among them.
+    fn covers(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::Origin(listed) => listed == origin,
+            Self::Loopback => is_loopback(origin),
+        }
+    }
+}
+
 impl Origins {
-    /// Reads `*`, or origins such as `https://portal.example.com` parted by commas or spaces.
+    /// Whether pages of this origin may call, if they are not the server's own.
+    pub fn allow(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::Own => false,
+            Self::These(shared) => shared.iter().any(|shared| shared.covers(origin)),
+            Self::Any => true,
+        }
+    }
+
+    /// Reads `*`, or `loopback` and origins such as `https://portal.example.com` parted by commas or spaces.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
             return Ok(Self::Any);
         }
-        let origins =
-            parts(text).map(|part| origin(part).ok_or_else(|| wanted(part))).collect::<Result<Vec<_>, _>>()?;
+        let shared = |part: &str| match part {
+            "loopback" => Ok(Shared::Loopback),
+            _ => origin(part).map(Shared::Origin).ok_or_else(|| wanted(part)),
+        };
+        let origins = parts(text).map(shared).collect::<Result<Vec<_>, _>>()?;
         Ok(if origins.is_empty() { Self::Own } else { Self::These(origins) })
     }
 }
 
+/// Whether it is `http` or `https` at a loopback name or address, at any port.
+fn is_loopback(origin: &HeaderValue) -> bool {
+    let place = origin.to_str().ok().and_then(|origin| {
+        let (scheme, place) = origin.split_once("://")?;
+        matches!(scheme, "http" | "https").then_some(place)
+    });
+    let hosts = ["localhost", "127.0.0.1", "[::1]"];
+    place.and_then(|place| hosts.iter().find_map(|host| place.strip_prefix(host))).is_some_and(|rest| {
+        rest.is_empty()
+            || rest.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok_and(|_| !port.starts_with('+')))
+    })
+}
+
 fn wanted(part: &str) -> String {
-    format!("{part:?} is no origin: write https://HOST or https://HOST:PORT, without a path, or * alone")
+    format!("{part:?} is no origin: write https://HOST or https://HOST:PORT, without a path, or loopback, or * alone")
 }
 
 fn origin(text: &str) -> Option<HeaderValue> {
@@ -191,7 +235,10 @@ mod tests {
         assert_eq!(Origins::parse(" , "), Ok(Origins::Own));
         let expected = ["https://a.example", "http://localhost:3000", "https://b.example", "http://[::1]:1"];
         let read = Origins::parse("https://A.example, http://localhost:3000 https://b.example:443,http://[::1]:1");
-        assert_eq!(read, Ok(Origins::These(expected.map(HeaderValue::from_static).to_vec())));
+        let listed = expected.map(|origin| Shared::Origin(HeaderValue::from_static(origin)));
+        assert_eq!(read, Ok(Origins::These(listed.to_vec())));
+        let read = Origins::parse("loopback,https://a.example");
+        assert_eq!(read, Ok(Origins::These(vec![Shared::Loopback, listed[0].clone()])));
         for wrong in [
             "a.example",
             "https://a.example/",
@@ -202,8 +249,46 @@ mod tests {
             "https://a.example?x",
             "null",
             "https://",
+            "Loopback",
+            "loopback:5173",
+            "*,loopback",
         ] {
             assert!(Origins::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_this_machine_at_any_port_and_nothing_that_looks_like_it() {
+        let loopback = Origins::These(vec![Shared::Loopback]);
+        let allows = |origin: &'static str| loopback.allow(&HeaderValue::from_static(origin));
+        for ours in ["localhost", "127.0.0.1", "[::1]", "localhost:5173", "127.0.0.1:1", "[::1]:65535"] {
+            for scheme in ["http", "https"] {
+                let origin = HeaderValue::from_str(&format!("{scheme}://{ours}")).unwrap();
+                assert!(loopback.allow(&origin), "{origin:?}");
+                assert!(!Origins::Own.allow(&origin) && Origins::Any.allow(&origin));
+            }
+        }
+        for foreign in [
+            "null",
+            "localhost:5173",
+            "http://localhost.evil.example",
+            "http://localhost:5173.evil.example",
+            "http://localhost:",
+            "http://localhost:+1",
+            "http://localhost:65536",
+            "http://localhost@evil.example",
+            "http://localhost:80@evil.example",
+            "http://127.0.0.1.evil.example",
+            "http://evil.example/localhost",
+            "http://evil-localhost",
+            "http://127.0.0.2",
+            "http://0.0.0.0",
+            "http://[::1",
+            "http://[::2]",
+            "file://localhost",
+            "http://192.168.0.1:5173",
+        ] {
+            assert!(!allows(foreign), "{foreign}");
         }
     }
 

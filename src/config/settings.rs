@@ -115,8 +115,9 @@ pub const SETTINGS: &[Setting] = &[
         "http.allowed_origins",
         "COSELL_ALLOWED_ORIGINS",
         None,
-        "Origins whose pages may call the API, such as `https://portal.example.com`, parted by commas; `*`: any. Unset: \
-         the server's own pages alone",
+        "Origins whose pages may call the API, such as `https://portal.example.com`, parted by commas; `loopback`: pages \
+         that the user's own machine serves, at any port, for development alone; `*`: any. Unset: the server's own pages \
+         alone, and in the demo `loopback`",
     ),
     setting(
         "http.allowed_headers",

@@ -408,7 +408,12 @@ impl Lead {
     }
 }
 
-/// `L-1042`.
+/// `L-1042`: a lead that the company brought in.
 pub fn number(number: i64) -> String {
     format!("L-{number}")
+}
+
+/// `R-1007`: a lead that the company received.
+pub fn received_number(number: i64) -> String {
+    format!("R-{number}")
 }

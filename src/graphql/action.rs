@@ -437,29 +437,29 @@ macro_rules! payloads {
 }
 
 payloads! {
-    /// What came of an assignment.
+    /// What `assignLead` gives: the lead, assigned to its new owner.
     AssignLeadPayload,
-    /// What came of another assignment.
+    /// What `reassignLead` gives: the lead, assigned to another owner.
     ReassignLeadPayload,
-    /// What came of a deactivation.
+    /// What `deactivateLead` gives: the lead, now read-only and left out of lists that don't ask for it.
     DeactivateLeadPayload,
-    /// What came of an activation.
+    /// What `activateLead` gives: the lead, which can be changed again.
     ActivateLeadPayload,
-    /// What came of a request for more information.
+    /// What `requestLeadInfo` gives: the lead, sent back to the partner with what the vendor wants to know.
     RequestLeadInfoPayload,
-    /// What came of sending a lead back.
+    /// What `resubmitLead` gives: the lead, with the vendor again.
     ResubmitLeadPayload,
-    /// What came of a rejection.
+    /// What `rejectLead` gives: the lead, rejected, with the code and the reason.
     RejectLeadPayload,
-    /// What came of a lead's being won.
+    /// What `markLeadReadyForPayout` gives: the lead, won and to be paid for.
     MarkLeadReadyForPayoutPayload,
-    /// What came of a payment.
+    /// What `markLeadPaidOut` gives: the lead, paid for.
     MarkLeadPaidOutPayload,
-    /// What came of a check.
+    /// What `recordRecurringCheck` gives: the lead, with the date of its next check.
     RecordRecurringCheckPayload,
 }
 
-/// What came of a qualification.
+/// What `qualifyLead` gives: the lead, qualified, and the opportunity that it became.
 #[derive(SimpleObject)]
 pub struct QualifyLeadPayload {
     /// The opportunity that was created.
@@ -468,7 +468,7 @@ pub struct QualifyLeadPayload {
     pub lead: Lead,
 }
 
-/// What came of a disqualification.
+/// What `disqualifyLead` gives: the lead, disqualified, with the code and the reason.
 #[derive(SimpleObject)]
 pub struct DisqualifyLeadPayload {
     /// The opportunity that goes on with generating the demand; null with other codes than `DEMAND_NOT_GENERATED`.

@@ -136,7 +136,7 @@ pub struct AddCommentInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of it.
+/// What `addComment` gives: the comment that was added.
 #[derive(SimpleObject)]
 pub struct AddCommentPayload {
     /// The comment.
@@ -154,7 +154,7 @@ pub struct EditCommentInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a change.
+/// What `editComment` gives: the comment with its new text.
 #[derive(SimpleObject)]
 pub struct EditCommentPayload {
     /// The comment as it now is.
@@ -170,7 +170,7 @@ pub struct RemoveCommentInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a removal.
+/// What `removeComment` gives: the lead, without the comment.
 #[derive(SimpleObject)]
 pub struct RemoveCommentPayload {
     /// The lead that the comment was on.

@@ -271,7 +271,7 @@ pub struct InvitePartnerInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of an invitation.
+/// What `invitePartner` gives: the partnership, which the other company has yet to accept.
 #[derive(SimpleObject)]
 pub struct InvitePartnerPayload {
     /// The partnership, INVITED.
@@ -287,7 +287,7 @@ pub struct AcceptPartnershipInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of an acceptance.
+/// What `acceptPartnership` gives: the partnership, across which leads can be passed from now on.
 #[derive(SimpleObject)]
 pub struct AcceptPartnershipPayload {
     /// The partnership, ACTIVE.
@@ -303,7 +303,7 @@ pub struct SuspendPartnershipInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a suspension.
+/// What `suspendPartnership` gives: the partnership, across which nothing new is passed until it is resumed.
 #[derive(SimpleObject)]
 pub struct SuspendPartnershipPayload {
     /// The partnership, SUSPENDED.
@@ -319,7 +319,7 @@ pub struct ResumePartnershipInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a resumption.
+/// What `resumePartnership` gives: the partnership, across which leads can be passed again.
 #[derive(SimpleObject)]
 pub struct ResumePartnershipPayload {
     /// The partnership, ACTIVE.
@@ -335,7 +335,7 @@ pub struct EndPartnershipInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of an end.
+/// What `endPartnership` gives: the partnership, which is over for good.
 #[derive(SimpleObject)]
 pub struct EndPartnershipPayload {
     /// The partnership, ENDED.
@@ -353,7 +353,7 @@ pub struct UpdatePartnershipSettingsInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a change of settings.
+/// What `updatePartnershipSettings` gives: the partnership with its new settings.
 #[derive(SimpleObject)]
 pub struct UpdatePartnershipSettingsPayload {
     /// The partnership as it now is.

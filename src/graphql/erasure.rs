@@ -21,7 +21,7 @@ pub struct EraseCustomerDataInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of it.
+/// What `eraseCustomerData` gives: the lead, without its customer's personal data.
 #[derive(SimpleObject)]
 pub struct EraseCustomerDataPayload {
     /// The lead as it now is, without a contact.

@@ -94,7 +94,8 @@ impl Lead {
         super::id(NodeType::Lead, self.view.id.0)
     }
 
-    /// Short, for people: `L-1042`; unique within the source company.
+    /// Short, for people, and unique among the leads that the viewer's company sees: `L-1042` for one of its own, `R-1007`
+    /// for one that it received. Each company numbers by itself: the two sides of a lead see different numbers.
     async fn number(&self) -> &str {
         &self.view.number
     }
@@ -992,7 +993,7 @@ pub struct CreateLeadInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a creation.
+/// What `createLead` gives: the new lead, or with an `idempotencyKey` that was used before the one of then.
 #[derive(SimpleObject)]
 pub struct CreateLeadPayload {
     /// The lead.
@@ -1028,7 +1029,7 @@ pub struct UpdateLeadInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a change.
+/// What `updateLead` gives: the lead with its new values.
 #[derive(SimpleObject)]
 pub struct UpdateLeadPayload {
     /// The lead as it now is.
@@ -1050,7 +1051,7 @@ pub struct ShareLeadInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a sharing.
+/// What `shareLead` gives: the lead, which waits for the partner's answer.
 #[derive(SimpleObject)]
 pub struct ShareLeadPayload {
     /// The lead as it now is.
@@ -1068,7 +1069,7 @@ pub struct WithdrawLeadInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a withdrawal.
+/// What `withdrawLead` gives: the lead, taken back from the partner.
 #[derive(SimpleObject)]
 pub struct WithdrawLeadPayload {
     /// The lead as it now is.
@@ -1084,7 +1085,7 @@ pub struct AcceptLeadInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of an acceptance.
+/// What `acceptLead` gives: the lead, accepted, with the time limit for its conversion.
 #[derive(SimpleObject)]
 pub struct AcceptLeadPayload {
     /// The lead as it now is.
@@ -1102,7 +1103,7 @@ pub struct DeclineLeadInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a refusal.
+/// What `declineLead` gives: the lead, declined, with the reason.
 #[derive(SimpleObject)]
 pub struct DeclineLeadPayload {
     /// The lead as it now is.
@@ -1124,7 +1125,7 @@ pub struct ConvertLeadInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a conversion.
+/// What `convertLead` gives: the lead, converted, and the opportunity that it became.
 #[derive(SimpleObject)]
 pub struct ConvertLeadPayload {
     /// The opportunity that the lead became.
@@ -1144,7 +1145,7 @@ pub struct CloseLeadInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a close.
+/// What `closeLead` gives: the lead, closed without an opportunity, with the reason.
 #[derive(SimpleObject)]
 pub struct CloseLeadPayload {
     /// The lead as it now is.
@@ -1170,7 +1171,7 @@ pub struct MoveLeadInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a move.
+/// What `moveLead` gives: the lead at its new stage.
 #[derive(SimpleObject)]
 pub struct MoveLeadPayload {
     /// The lead as it now is.
@@ -1192,7 +1193,7 @@ pub struct PerformLeadActionInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of an action.
+/// What `performLeadAction` gives: the lead after the action.
 #[derive(SimpleObject)]
 pub struct PerformLeadActionPayload {
     /// The lead as it now is.
@@ -1257,6 +1258,23 @@ fn at_inputs(error: Error) -> Error {
     for field in faults.iter_mut().filter_map(|fault| fault.field.as_mut()) {
         if matches!(field.as_str(), "input.owner" | "input.responsible" | "input.duplicateOf") {
             field.push_str("Id");
+        }
+    }
+    Error::Faults(faults)
+}
+
+/// Tells what a move lacks where its caller can mend it: the form of the action that leads there may have fields for which
+/// the mutation's input has no place, and `whole` takes.
+pub(super) fn at_move(error: Error, takes: &[&str], whole: &str) -> Error {
+    let Error::Faults(mut faults) = error else { return error };
+    for fault in &mut faults {
+        let Some(path) = fault.field.as_deref().and_then(|field| field.strip_prefix("input.")) else { continue };
+        let name = path.split('.').next().unwrap_or(path);
+        if !takes.contains(&name) {
+            let action = fault.action.as_deref().map(|action| format!(" with the action {action}")).unwrap_or_default();
+            let more = format!(" A move has no place for it: use {whole}{action}, and give it at input.fields.{path}.");
+            fault.message.push_str(&more);
+            fault.field = Some("input.stage".to_owned());
         }
     }
     Error::Faults(faults)
@@ -1427,8 +1445,13 @@ impl LeadMutation {
         ]);
         let once = once("moveLead", input.idempotency_key);
         let asked = Asked::Stage(&input.stage);
-        let lead = act_once(ctx, &input.lead_id, asked, form, input.expected_version, once).await?;
-        Ok(Some(MoveLeadPayload { lead }))
+        let id = lead_id_of(ctx, &input.lead_id)?;
+        let expected_version = input.expected_version;
+        let call = ActionCall { asked, form, prefix: "input", expires_at: None, expected_version, once };
+        let performed = Box::pin(service(ctx).perform(member(ctx)?, id, &call)).await;
+        let takes = ["leadId", "stage", "reason", "opportunityId", "opportunity", "expectedVersion", "idempotencyKey"];
+        let lead = performed.map_err(|error| at_move(error, &takes, "performLeadAction")).reply(ctx)?;
+        Ok(Some(MoveLeadPayload { lead: Lead::new(lead) }))
     }
 
     /// Takes any action of the lead's workflow, with its form.

@@ -215,7 +215,7 @@ pub struct CreateMarketingListInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of it.
+/// What `createMarketingList` gives: the new list, without leads.
 #[derive(SimpleObject)]
 pub struct CreateMarketingListPayload {
     /// The list.
@@ -233,7 +233,7 @@ pub struct RenameMarketingListInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of it.
+/// What `renameMarketingList` gives: the list with its new name.
 #[derive(SimpleObject)]
 pub struct RenameMarketingListPayload {
     /// The list as it now is.
@@ -249,7 +249,7 @@ pub struct ArchiveMarketingListInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of it.
+/// What `archiveMarketingList` gives: the list, in the archive and read-only.
 #[derive(SimpleObject)]
 pub struct ArchiveMarketingListPayload {
     /// The list as it now is.
@@ -265,7 +265,7 @@ pub struct RestoreMarketingListInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of it.
+/// What `restoreMarketingList` gives: the list, back from the archive.
 #[derive(SimpleObject)]
 pub struct RestoreMarketingListPayload {
     /// The list as it now is.
@@ -281,7 +281,7 @@ pub struct AddToMarketingListInput {
     pub lead_id: ID,
 }
 
-/// What came of it.
+/// What `addToMarketingList` gives: the list, and the lead that is on it.
 #[derive(SimpleObject)]
 pub struct AddToMarketingListPayload {
     /// The list as it now is.
@@ -299,7 +299,7 @@ pub struct RemoveFromMarketingListInput {
     pub lead_id: ID,
 }
 
-/// What came of it.
+/// What `removeFromMarketingList` gives: the list, and the lead that is no longer on it.
 #[derive(SimpleObject)]
 pub struct RemoveFromMarketingListPayload {
     /// The list as it now is.

@@ -7,7 +7,7 @@ use super::{
     action::{BlockedAction, LeadAction, filled, money},
     company::{Member, Side, Stage, StageKind, patch, profile},
     error::Reply,
-    lead::{Lead, Money, MoneyInput, object},
+    lead::{Lead, Money, MoneyInput, at_move, object},
     load,
     loader::LeadOf,
     member,
@@ -238,7 +238,7 @@ pub struct CreateOpportunityInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a creation.
+/// What `createOpportunity` gives: the new opportunity.
 #[derive(SimpleObject)]
 pub struct CreateOpportunityPayload {
     /// The opportunity.
@@ -270,7 +270,7 @@ pub struct UpdateOpportunityInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a change.
+/// What `updateOpportunity` gives: the opportunity with its new values.
 #[derive(SimpleObject)]
 pub struct UpdateOpportunityPayload {
     /// The opportunity as it now is.
@@ -294,7 +294,7 @@ pub struct MoveOpportunityInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a move.
+/// What `moveOpportunity` gives: the opportunity at its new stage.
 #[derive(SimpleObject)]
 pub struct MoveOpportunityPayload {
     /// The opportunity as it now is.
@@ -314,7 +314,7 @@ pub struct PerformOpportunityActionInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of an action.
+/// What `performOpportunityAction` gives: the opportunity after the action.
 #[derive(SimpleObject)]
 pub struct PerformOpportunityActionPayload {
     /// The opportunity as it now is.
@@ -385,7 +385,9 @@ impl OpportunityMutation {
             close_date: input.close_date.map(String::from),
             expected_version: input.expected_version,
         };
-        let found = service(ctx).move_opportunity(member(ctx)?, id, &wish).await.reply(ctx)?;
+        let takes = ["opportunityId", "stage", "reason", "value", "closeDate", "expectedVersion"];
+        let moved = service(ctx).move_opportunity(member(ctx)?, id, &wish).await;
+        let found = moved.map_err(|error| at_move(error, &takes, "performOpportunityAction")).reply(ctx)?;
         Ok(Some(MoveOpportunityPayload { opportunity: Opportunity(found) }))
     }
 

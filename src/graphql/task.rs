@@ -190,7 +190,7 @@ pub struct CreateTaskInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a creation.
+/// What `createTask` gives: the new task.
 #[derive(SimpleObject)]
 pub struct CreateTaskPayload {
     /// The task.
@@ -212,7 +212,7 @@ pub struct UpdateTaskInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a change.
+/// What `updateTask` gives: the task with its new values.
 #[derive(SimpleObject)]
 pub struct UpdateTaskPayload {
     /// The task as it now is.
@@ -232,7 +232,7 @@ pub struct AssignTaskInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of an assignment.
+/// What `assignTask` gives: the task with who is to do it.
 #[derive(SimpleObject)]
 pub struct AssignTaskPayload {
     /// The task as it now is.
@@ -248,7 +248,7 @@ pub struct CompleteTaskInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a completion.
+/// What `completeTask` gives: the task, done.
 #[derive(SimpleObject)]
 pub struct CompleteTaskPayload {
     /// The task as it now is.
@@ -264,7 +264,7 @@ pub struct ReopenTaskInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a reopening.
+/// What `reopenTask` gives: the task, open again.
 #[derive(SimpleObject)]
 pub struct ReopenTaskPayload {
     /// The task as it now is.
@@ -280,7 +280,7 @@ pub struct CancelTaskInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a cancellation.
+/// What `cancelTask` gives: the task, cancelled.
 #[derive(SimpleObject)]
 pub struct CancelTaskPayload {
     /// The task as it now is.

@@ -171,7 +171,7 @@ pub struct CreateLeadTemplateInput {
     pub idempotency_key: Option<String>,
 }
 
-/// What came of a template's creation.
+/// What `createLeadTemplate` gives: the new template.
 #[derive(SimpleObject)]
 pub struct CreateLeadTemplatePayload {
     /// The template.
@@ -204,7 +204,7 @@ pub struct UpdateLeadTemplateInput {
     pub expected_version: Option<i32>,
 }
 
-/// What came of a template's change.
+/// What `updateLeadTemplate` gives: the template with its new values.
 #[derive(SimpleObject)]
 pub struct UpdateLeadTemplatePayload {
     /// The template as it now is.

@@ -219,22 +219,22 @@ macro_rules! payloads {
 }
 
 payloads! {
-    /// What came of a draft.
+    /// What `draftWorkflow` gives: the draft as it was saved.
     DraftWorkflowPayload,
-    /// What came of a publication.
+    /// What `publishWorkflow` gives: the version, published: it never changes again, and templates can be bound to it.
     PublishWorkflowPayload,
-    /// What came of a retirement.
+    /// What `retireWorkflow` gives: the version, retired: no template can be bound to it.
     RetireWorkflowPayload,
 }
 
-/// What came of discarding a draft.
+/// What `discardWorkflowDraft` gives: the id of the draft that is no more.
 #[derive(SimpleObject)]
 pub struct DiscardWorkflowDraftPayload {
     /// The id of the draft that is no more.
     pub workflow_id: ID,
 }
 
-/// What came of moving leads, or would come of it.
+/// What `moveLeadsToWorkflow` gives: which leads were moved to the other version and which were not, or would be.
 #[derive(SimpleObject)]
 pub struct MoveLeadsToWorkflowPayload {
     /// How many leads were moved, or would be.

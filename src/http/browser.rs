@@ -1,15 +1,19 @@
 //! What browsers are told: whose pages may call, and what may be done with an answer.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::Response;
+use chrono::{DateTime, TimeDelta, Utc};
 use tower::layer::util::Identity;
 use tower::util::{Either, option_layer};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::answer::REQUEST_ID;
 use crate::config::{Http, Origins};
+use crate::domain::clock::Clock;
 
 /// How long a browser may remember what it was allowed.
 const REMEMBERED: Duration = Duration::from_hours(1);
@@ -19,8 +23,11 @@ const REMEMBERED: Duration = Duration::from_hours(1);
 pub(super) fn cors(http: &Http) -> Either<CorsLayer, Identity> {
     let allowed = match &http.allowed_origins {
         Origins::Own => return option_layer(None),
-        Origins::These(origins) => AllowOrigin::list(origins.iter().cloned()),
         Origins::Any => AllowOrigin::any(),
+        these @ Origins::These(_) => {
+            let these = these.clone();
+            AllowOrigin::predicate(move |origin, _| these.allow(origin))
+        }
     };
     let mut headers = vec![
         header::ACCEPT,
@@ -43,13 +50,45 @@ pub(super) fn cors(http: &Http) -> Either<CorsLayer, Identity> {
     option_layer(Some(layer))
 }
 
-/// Whether a websocket may be opened: browsers send the page's origin and ask for no leave. Programs send none.
-pub(super) fn may_connect(headers: &HeaderMap, origins: &Origins) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    match origins {
-        Origins::Any => true,
-        Origins::These(origins) if origins.contains(origin) => true,
-        _ => is_own(headers, origin),
+/// The origin of a page that may not call, if a page calls: programs send none. A websocket is refused by it, for browsers
+/// ask for no leave there.
+pub(super) fn stranger<'h>(headers: &'h HeaderMap, origins: &Origins) -> Option<&'h HeaderValue> {
+    headers.get(header::ORIGIN).filter(|origin| !origins.allow(origin) && !is_own(headers, origin))
+}
+
+/// How long an origin that was told of is not told of again.
+const TOLD_FOR: TimeDelta = TimeDelta::hours(1);
+/// How many origins are told of in that time: whoever calls can name any.
+const MOST_TOLD: usize = 20;
+/// How much of an origin is told, in characters.
+const MOST_OF_ORIGIN: usize = 100;
+
+/// Tells the operator of pages that were refused: their user sees a failure without a cause.
+#[derive(Debug, Default)]
+pub(super) struct Strangers(Mutex<HashMap<String, DateTime<Utc>>>);
+
+impl Strangers {
+    /// One line for each origin in a while, and a bounded number of lines for all.
+    pub(super) fn tell(&self, origin: &HeaderValue, clock: &dyn Clock) {
+        // What is no visible ASCII is written out.
+        let origin: String = origin.as_bytes().escape_ascii().map(char::from).take(MOST_OF_ORIGIN).collect();
+        if self.is_news(&origin, clock.now()) {
+            tracing::warn!(
+                origin,
+                "pages of this origin are refused: if they are yours, add it to http.allowed_origins \
+                 (COSELL_ALLOWED_ORIGINS)"
+            );
+        }
+    }
+
+    fn is_news(&self, origin: &str, now: DateTime<Utc>) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.retain(|_, at| now - *at < TOLD_FOR);
+        let news = told.len() < MOST_TOLD && !told.contains_key(origin);
+        if news {
+            told.insert(origin.to_owned(), now);
+        }
+        news
     }
 }
 
@@ -79,15 +118,16 @@ pub(super) async fn protect(mut response: Response) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Shared;
 
     #[test]
     fn a_page_of_another_origin_opens_no_websocket_unless_it_is_listed() {
-        let listed = Origins::These(vec![HeaderValue::from_static("https://portal.example")]);
+        let listed = Origins::These(vec![Shared::Origin(HeaderValue::from_static("https://portal.example"))]);
         let may = |origin: Option<&'static str>, origins: &Origins| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, HeaderValue::from_static("api.example:8080"));
             origin.map(|origin| headers.insert(header::ORIGIN, HeaderValue::from_static(origin)));
-            may_connect(&headers, origins)
+            stranger(&headers, origins).is_none()
         };
         assert!(may(None, &Origins::Own));
         assert!(may(Some("https://API.example:8080"), &Origins::Own));
@@ -99,5 +139,18 @@ mod tests {
         }
         assert!(may(Some("https://portal.example"), &listed));
         assert!(!may(Some("https://portal.example.evil"), &listed));
+    }
+
+    #[test]
+    fn each_refused_origin_is_told_of_once_in_a_while_and_a_flood_of_them_is_cut_off() {
+        let strangers = Strangers::default();
+        let at = |minutes| DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes);
+        assert!(strangers.is_news("http://localhost:5173", at(0)));
+        assert!(!strangers.is_news("http://localhost:5173", at(59)));
+        assert!(strangers.is_news("http://localhost:5173", at(60)));
+        let told = (0..10_000).filter(|n| strangers.is_news(&format!("http://{n}.example"), at(61))).count();
+        assert_eq!(told, MOST_TOLD - 1);
+        assert_eq!(strangers.0.lock().unwrap().len(), MOST_TOLD);
+        assert!(strangers.is_news("http://localhost:5173", at(200)));
     }
 }

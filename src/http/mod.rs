@@ -30,7 +30,7 @@ use std::time::Duration;
 use async_graphql::{Executor, Request};
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn_with_state, map_request, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get};
 use axum::{Extension, Router};
@@ -141,10 +141,20 @@ pub fn router<E: Executor>(app: App<E>) -> Router {
     let app = Arc::new(app);
     let reserved = Extension(Arc::new(sse::single::Reservations::default()));
     let shared = browser::cors(&app.config.http);
+    let strangers = Arc::new(browser::Strangers::default());
+    let watched = app.clone();
+    let noticed = map_request(move |request: axum::extract::Request| {
+        // The handlers and the browser itself refuse; the operator hears of it here.
+        if let Some(origin) = browser::stranger(request.headers(), &watched.config.http.allowed_origins) {
+            strangers.tell(origin, &*watched.clock);
+        }
+        std::future::ready(request)
+    });
     let mut router = Router::new()
         .route("/graphql", any(graphql::handle::<E>).layer(shared.clone()))
         .route("/graphql/stream", any(sse::handle::<E>).layer::<_, Infallible>(reserved).layer(shared))
         .route("/graphql/ws", get(websocket::upgrade::<E>))
+        .route_layer(noticed)
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready::<E>));
     if app.config.http.playground {

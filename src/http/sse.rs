@@ -37,7 +37,7 @@ use super::server::{Ending, Seat};
 use super::{App, AuthError, Refusal, Viewer, observe};
 use crate::domain::actor::Member;
 use crate::domain::id::CompanyId;
-use crate::error::{Error, ErrorCode, Fault};
+use crate::error::{Error, ErrorCode, Fault, Reason};
 use crate::feed::Feed;
 use crate::operation::Kind;
 use crate::telemetry::metrics::Present;
@@ -258,7 +258,7 @@ fn last_errors(over: Over, id: RequestId) -> Option<Arc<[ServerError]>> {
         Over::Complete => Some([].into()),
         Over::Refused(errors) => Some(errors),
         Over::PartnershipEnded => {
-            let fault = Fault::new(ErrorCode::Forbidden, "The partnership has ended.");
+            let fault = Fault::because(Reason::PartnershipEnded, "The partnership has ended.");
             Some([answer::server_error(&fault, id)].into())
         }
         Over::Ending | Over::Gone => None,

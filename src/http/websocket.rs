@@ -62,8 +62,11 @@ pub(super) async fn upgrade<E: Executor>(State(app): State<Arc<App<E>>>, request
     if let Err(fault) = app.rates.of_address(&parts) {
         return Early::from(fault).answer(Media::Json, observe::request_id());
     }
-    if !browser::may_connect(&parts.headers, &app.config.http.allowed_origins) {
-        return (StatusCode::FORBIDDEN, "Pages of this origin may not connect: see http.allowed_origins.\n")
+    if browser::stranger(&parts.headers, &app.config.http.allowed_origins).is_some() {
+        return (
+            StatusCode::FORBIDDEN,
+            "Pages of this origin may not connect: see http.allowed_origins (COSELL_ALLOWED_ORIGINS).\n",
+        )
             .into_response();
     }
     let upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection> =

@@ -18,7 +18,7 @@ use crate::{
         task::Task,
         template::Template,
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{self, lead::Parties, marketing_list::Saved, scope::Scope},
 };
 
@@ -54,7 +54,7 @@ pub(super) fn role(member: &Member, roles: &[Role], what: &str) -> Result<()> {
         return Ok(());
     }
     let names: Vec<_> = roles.iter().map(|role| role.as_str()).collect();
-    Err(Error::forbidden(format!("To {what} you need one of the roles {}.", names.join(", "))))
+    Err(Error::because(Reason::RoleRequired, format!("To {what} you need one of the roles {}.", names.join(", "))))
 }
 
 fn missing(what: &str, field: &str) -> Error {
@@ -72,7 +72,8 @@ pub(super) async fn lead(
     let scope = Scope::of(member);
     let Some(parties) = store::lead::lock(tx.db(), scope, id).await? else {
         return Err(match store::lead::find(tx.db(), scope, id).await? {
-            Some(_) => Error::forbidden(
+            Some(_) => Error::because(
+                Reason::NoLongerShared,
                 "This lead is no longer with your company: you see it as it was then, and it can't be changed.",
             ),
             None => missing("lead", field),
@@ -126,7 +127,7 @@ pub(super) async fn save_lead(
 
 /// The refusal of a caller that another one was faster than.
 pub(super) fn conflict(what: &str, version: i32) -> Fault {
-    Fault::new(ErrorCode::Conflict, format!("Another caller has just changed this {what}. Read it again."))
+    Fault::because(Reason::ChangedMeanwhile, format!("Another caller has just changed this {what}. Read it again."))
         .version(version)
 }
 
@@ -134,6 +135,7 @@ pub(super) fn conflict(what: &str, version: i32) -> Fault {
 pub(super) fn version(what: &str, current: i32, expected: Option<i32>) -> Result<()> {
     match expected {
         Some(expected) if expected != current => Err(Fault {
+            reason: Some(Reason::VersionOutdated),
             message: format!("The {what} is now at version {current}, not {expected}. Read it again."),
             ..conflict(what, current)
         }
@@ -154,7 +156,9 @@ pub(super) async fn opportunity(
     let views = store::opportunity::lock(tx.db(), scope, id).await?;
     if views.is_empty() {
         return Err(match store::opportunity::by_ids(tx.db(), scope, &[id]).await?.first() {
-            Some(_) => Error::forbidden("This opportunity is no longer shared with your company."),
+            Some(_) => {
+                Error::because(Reason::NoLongerShared, "This opportunity is no longer shared with your company.")
+            }
             None => missing("opportunity", field),
         });
     }
@@ -189,7 +193,8 @@ async fn thread(
     let Authorized(mut parties) = lead(tx, member, id, "input.leadId", Purpose::Change(PEOPLE)).await?;
     let now = parties.mine.receiver.filter(|_| parties.other.is_some());
     if visibility == Visibility::Shared && receiver.is_some() && receiver != now {
-        return Err(Error::forbidden(
+        return Err(Error::because(
+            Reason::NoLongerShared,
             "The passing of the lead that this belongs to is over: it is kept as it was and can't be changed.",
         ));
     }
@@ -212,7 +217,7 @@ pub(super) async fn comment(
     let found = store::thread::comments_by_ids(tx.db(), Scope::of(member), &[id]).await?;
     let comment = found.into_iter().next().ok_or_else(|| missing("comment", field))?;
     if comment.author != member.id {
-        return Err(Error::forbidden("Only its author changes or removes a comment."));
+        return Err(Error::because(Reason::AuthorOnly, "Only its author changes or removes a comment."));
     }
     Ok((Authorized(comment), parties))
 }

@@ -23,7 +23,7 @@ use crate::{
         text,
         workflow::{builtin, definition::Limit},
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{self, scope::Scope, thread::Over},
 };
 
@@ -247,8 +247,8 @@ impl Service {
             let old = authorize::partnership(tx, member, id, "input.partnershipId").await?;
             authorize::version("partnership", old.version, expected_version)?;
             if !from.contains(&old.state) {
-                return Err(Fault::new(
-                    ErrorCode::InvalidTransition,
+                return Err(Fault::because(
+                    Reason::WrongState,
                     format!("The partnership is {}; this is not possible now.", old.state.as_str()),
                 )
                 .stage(old.state.as_str())
@@ -258,7 +258,10 @@ impl Service {
                 && to == PartnershipState::Active
                 && old.invited_by == member.company
             {
-                return Err(Error::forbidden("The company that was invited accepts, not the one that invited."));
+                return Err(Error::because(
+                    Reason::OtherSide,
+                    "The company that was invited accepts, not the one that invited.",
+                ));
             }
             if !store::company::set_partnership_state(tx.db(), &old, to, tx.now).await? {
                 return Err(authorize::conflict("partnership", old.version).into());
@@ -296,12 +299,15 @@ impl Service {
         transaction!(self, tx, {
             let old = authorize::partnership(tx, member, id, "input.partnershipId").await?;
             if old.vendor != member.company {
-                return Err(Error::forbidden("The vendor sets how leads are shared in this partnership."));
+                return Err(Error::because(
+                    Reason::OtherSide,
+                    "The vendor sets how leads are shared in this partnership.",
+                ));
             }
             authorize::version("partnership", old.version, expected_version)?;
             if old.state == PartnershipState::Ended {
                 let message = "The partnership is over: its settings stay as they are.";
-                return Err(Fault::new(ErrorCode::InvalidTransition, message).stage(old.state.as_str()).into());
+                return Err(Fault::because(Reason::WrongState, message).stage(old.state.as_str()).into());
             }
             let mover = stage_moved_by.unwrap_or(old.stage_moved_by);
             let name = |mover: StageMover| Some(mover.as_str().to_owned());

@@ -18,7 +18,7 @@ use crate::{
         lead::Lead,
         text::Rules,
     },
-    error::{Error, Result},
+    error::{Error, Reason, Result},
     store::{self, scope::Scope},
 };
 
@@ -58,9 +58,10 @@ impl Service {
             if loaded.mine.side != Side::Source {
                 let source = store::company::by_ids(tx.db(), &[loaded.mine.source]).await?;
                 let name = source.first().map_or("the company that sourced the lead", |company| company.name.as_str());
-                return Err(Error::forbidden(format!(
-                    "Only the company that sourced the lead erases its customer's personal data: ask {name}."
-                )));
+                return Err(Error::because(
+                    Reason::OtherSide,
+                    format!("Only the company that sourced the lead erases its customer's personal data: ask {name}."),
+                ));
             }
             authorize::role(member, &[Role::Admin], "erase a customer's personal data")?;
             let Some(reason) = reason.clone().filter(|_| faults.is_empty()) else {

@@ -36,7 +36,7 @@ use crate::{
             engine,
         },
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{
         self,
         key::Claim,
@@ -441,10 +441,11 @@ impl Service {
                 && change.estimated_value.is_absent()
                 && change.expires_at.is_absent());
             if loaded.mine.side != Side::Source && !change.qualification.is_absent() {
-                return Err(Error::forbidden("Only the company that sourced the lead qualifies it."));
+                return Err(Error::because(Reason::OtherSide, "Only the company that sourced the lead qualifies it."));
             }
             if content && loaded.mine.side != Side::Source {
-                return Err(Error::forbidden(
+                return Err(Error::because(
+                    Reason::OtherSide,
                     "Only the company that sourced the lead changes its content; yours may set its own ownerId and \
                      externalReference.",
                 ));
@@ -552,7 +553,7 @@ impl Service {
                         "{field} is fixed at the stage {}: it was agreed with the other side, so that it stays as it is.",
                         stage.name
                     );
-                    let fault = Fault::new(ErrorCode::Forbidden, message).stage(stage.key.as_str());
+                    let fault = Fault::because(Reason::FieldFixed, message).stage(stage.key.as_str());
                     faults.push(fault.at(format!("input.{field}")));
                 }
             }

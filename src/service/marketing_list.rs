@@ -24,7 +24,7 @@ use crate::{
         page::{Page, PageRequest},
         text::Rules,
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{self, marketing_list::Listing, page::Slice, scope::Scope},
 };
 
@@ -337,7 +337,7 @@ fn usable(list: &Authorized<MarketingList>) -> Result<()> {
         return Ok(());
     }
     let message = "This marketing list is in the archive: restore it before you change it.";
-    Err(Fault::new(ErrorCode::InvalidTransition, message).at("input.listId").stage("ARCHIVED").into())
+    Err(Fault::because(Reason::WrongState, message).at("input.listId").stage("ARCHIVED").into())
 }
 
 /// The refusal of a name that another list has.

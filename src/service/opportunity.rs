@@ -27,7 +27,7 @@ use crate::{
             engine::{self, Caller, Change, Decision, Facts, FieldValue, Fields, Form, Limits},
         },
     },
-    error::{Error, Fault, Result},
+    error::{Error, Fault, Reason, Result},
     store::{self, opportunity::OpportunityFilter, scope::Scope},
 };
 
@@ -361,7 +361,10 @@ impl Service {
             let loaded = authorize::opportunity(tx, member, id, "input.opportunityId").await?;
             let old = &loaded[0];
             if old.side != Side::Receiver {
-                return Err(Error::forbidden("Only the company that works the opportunity changes it."));
+                return Err(Error::because(
+                    Reason::OtherSide,
+                    "Only the company that works the opportunity changes it.",
+                ));
             }
             authorize::role(member, PEOPLE, "change an opportunity")?;
             authorize::version("opportunity", old.version, change.expected_version)?;

@@ -24,7 +24,7 @@ use crate::{
         task::{DESCRIPTION_MAX, TITLE_MAX, Task, TaskChange, TaskState},
         text::{self, Rules},
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{self, lead::Parties, scope::Scope, thread::TaskFilter},
 };
 
@@ -219,9 +219,9 @@ impl Service {
             }
             let message =
                 format!("The task is {}; only a task that is {} can be {what}.", task.state.as_str(), wanted.as_str());
-            Err(Error::from(Fault::new(ErrorCode::InvalidTransition, message).stage(task.state.as_str())))
+            Err(Error::from(Fault::because(Reason::WrongState, message).stage(task.state.as_str())))
         };
-        let only_setter = || Error::forbidden("Only the company that set the task may do this.");
+        let only_setter = || Error::because(Reason::OtherSide, "Only the company that set the task may do this.");
         match call {
             TaskCall::Edit(edit) => {
                 if !setter {
@@ -255,7 +255,8 @@ impl Service {
                 (new.assigned_company, new.assignee) = who;
                 let within = doer && new.assigned_company == task.assigned_company;
                 if !(setter || within) {
-                    return Err(Error::forbidden(
+                    return Err(Error::because(
+                        Reason::OtherSide,
                         "Only the company that set the task gives it to the other side; yours may assign what it is \
                          to do among its own members.",
                     ));
@@ -263,7 +264,8 @@ impl Service {
                 Ok((new, TaskChange::Assigned))
             }
             TaskCall::Complete | TaskCall::Reopen if !(doer || setter) => {
-                return Err(Error::forbidden(
+                return Err(Error::because(
+                    Reason::OtherSide,
                     "Only the side that is to do the task, or the company that set it, says whether it is done.",
                 ));
             }

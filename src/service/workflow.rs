@@ -24,7 +24,7 @@ use crate::{
             version::{MAX_VERSIONS, WorkflowState, WorkflowVersion},
         },
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     store::{self, scope::Scope},
 };
 
@@ -143,7 +143,7 @@ impl Service {
             let Some(draft) = draft else {
                 if expected_version.is_some() {
                     let message = "There is no draft of this workflow that could have a version.";
-                    return Err(Fault::new(ErrorCode::Conflict, message).at("input.expectedVersion").into());
+                    return Err(Fault::because(Reason::NoDraft, message).at("input.expectedVersion").into());
                 }
                 return first_draft(tx, member, id, definition).await;
             };
@@ -210,7 +210,7 @@ impl Service {
             }
             if !problems.is_empty() {
                 let fault = |problem| {
-                    let fault = Fault::new(ErrorCode::InvalidTransition, problem).at("input.workflowId");
+                    let fault = Fault::because(Reason::InUse, problem).at("input.workflowId");
                     fault.stage(old.state.as_str())
                 };
                 return Err(problems.into_iter().map(fault).collect::<Vec<_>>().into());
@@ -402,7 +402,9 @@ async fn own(tx: &Tx, member: &Member, id: WorkflowId, expected_version: Option<
         return Err(Fault::new(ErrorCode::NotFound, "There is no such workflow.").at("input.workflowId").into());
     }
     authorize::role(member, &[Role::Admin], "change a workflow")?;
-    let found = found.ok_or_else(|| Error::forbidden("A shipped workflow can't be changed: draft one of your own."))?;
+    let found = found.ok_or_else(|| {
+        Error::because(Reason::ShippedWorkflow, "A shipped workflow can't be changed: draft one of your own.")
+    })?;
     authorize::version("workflow", found.version, expected_version)?;
     Ok(found)
 }
@@ -412,7 +414,7 @@ fn expect(old: &WorkflowVersion, state: WorkflowState, message: &str) -> Result<
         return Ok(());
     }
     let message = format!("{message} This one is {}.", old.state.as_str());
-    Err(Fault::new(ErrorCode::InvalidTransition, message).at("input.workflowId").stage(old.state.as_str()).into())
+    Err(Fault::because(Reason::WrongState, message).at("input.workflowId").stage(old.state.as_str()).into())
 }
 
 async fn save(tx: &mut Tx, member: &Member, old: &WorkflowVersion, new: WorkflowVersion) -> Result<WorkflowVersion> {

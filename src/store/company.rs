@@ -1,7 +1,9 @@
 //! Companies, members, partnerships and templates.
 
 use chrono::{DateTime, Utc};
-use cosell_entity::{company, company_feed, company_sequence, installation, lead_view, member, partnership, template};
+use cosell_entity::{
+    company, company_feed, company_received, company_sequence, installation, lead_view, member, partnership, template,
+};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
@@ -70,6 +72,12 @@ pub async fn insert(db: &impl ConnectionTrait, company: &Company, now: DateTime<
     .exec_without_returning(db)
     .await?;
     company_sequence::Entity::insert(company_sequence::ActiveModel {
+        company_id: Set(company.id.0),
+        lead_number: Set(1000),
+    })
+    .exec_without_returning(db)
+    .await?;
+    company_received::Entity::insert(company_received::ActiveModel {
         company_id: Set(company.id.0),
         lead_number: Set(1000),
     })
@@ -539,6 +547,18 @@ pub async fn update_template(
 pub async fn next_lead_number(db: &impl ConnectionTrait, company: CompanyId) -> Result<i64> {
     use company_sequence::Column as C;
     let rows = company_sequence::Entity::update_many()
+        .col_expr(C::LeadNumber, Expr::col(C::LeadNumber).add(1))
+        .filter(C::CompanyId.eq(company.0))
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.first().ok_or_else(|| Error::internal("the company has no counter"))?.lead_number)
+}
+
+/// The number of the next lead that a company receives. It has a row of its own: who passes a lead on holds its company's
+/// own numbers already, and two that pass leads to each other would wait for each other.
+pub async fn next_received_number(db: &impl ConnectionTrait, company: CompanyId) -> Result<i64> {
+    use company_received::Column as C;
+    let rows = company_received::Entity::update_many()
         .col_expr(C::LeadNumber, Expr::col(C::LeadNumber).add(1))
         .filter(C::CompanyId.eq(company.0))
         .exec_with_returning(db)

@@ -13,7 +13,7 @@ use sea_orm::{
 use sqlx::types::Json;
 
 use super::{
-    among, duplicate,
+    among, company, duplicate,
     page::{Slice, Window},
     row::Columns,
     scope::Scope,
@@ -25,7 +25,7 @@ use crate::{
         company::StageMover,
         customer::{Address, Contact, Customer},
         id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TemplateId},
-        lead::{Destination, Details, Lead, WorkflowRef},
+        lead::{Destination, Details, Lead, WorkflowRef, received_number},
         money::Money,
         phone::Phone,
         workflow::definition::{StageKind, TrackKey},
@@ -545,7 +545,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Adds a company's view of a lead, in place of an earlier one that has ended.
+/// Adds the receiver's view of a lead, with a number of the receiver's own, in place of an earlier one that has ended.
 pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
     use lead_view::Column as C;
     let ended = Condition::all()
@@ -555,15 +555,18 @@ pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
     let earlier = lead_view::Entity::find()
         .filter(ended.clone())
         .select_only()
-        .column(C::Version)
-        .into_tuple::<i32>()
+        .columns([C::Version, C::Number])
+        .into_tuple::<(i32, String)>()
         .one(db)
         .await?;
-    let Some(earlier) = earlier else { return add_view(db, lead).await };
+    let Some((earlier, number)) = earlier else {
+        let number = received_number(company::next_received_number(db, lead.company).await?);
+        return add_view(db, &Lead { number, ..lead.clone() }).await;
+    };
     duplicate::remove(db, lead.company, lead.id).await?;
     lead_view::Entity::delete_many().filter(ended).exec(db).await?;
     // Versions go on counting: one that was read before the lead was taken back is not the current one again.
-    add_view(db, &Lead { version: earlier + 1, ..lead.clone() }).await
+    add_view(db, &Lead { version: earlier + 1, number, ..lead.clone() }).await
 }
 
 /// Adds the source's view of a lead that is new.

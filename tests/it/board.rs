@@ -576,7 +576,7 @@ async fn many_leads(connection: &DatabaseConnection, kind: Kind, count: u32) {
         active, archived, version, created_at, updated_at, sort_expires, sort_value, search";
     let views = format!(
         "INSERT INTO lead_view (lead_id, company_id, number, stage_key, workflow_key, {columns}) {numbers} \
-         SELECT {id}, CASE WHEN n % 20 = 0 THEN v.company_id ELSE u.id END, 'L-' || n, \
+         SELECT {id}, CASE WHEN n % 20 = 0 THEN v.company_id ELSE u.id END, 'L-' || (100000 + n), \
          CASE WHEN n % 40 < 20 THEN 'new' ELSE 'pending' END, \
          CASE WHEN n % 100 = 0 THEN 'partner-lead' ELSE 'internal-lead' END, {columns} FROM numbers \
          CROSS JOIN (SELECT * FROM lead_view LIMIT 1) v CROSS JOIN (SELECT id FROM company WHERE slug = 'umbrella') u"

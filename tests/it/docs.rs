@@ -1,5 +1,11 @@
 //! What the documentation says of settings, commands and workflows is so.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use apollo_compiler::{ExecutableDocument, Schema};
 use cosell::config::SETTINGS;
 use cosell::domain::actor::{Role, Side};
 use cosell::domain::workflow::builtin;
@@ -8,10 +14,12 @@ use cosell::domain::workflow::diagram::mermaid;
 use cosell::domain::workflow::engine::{Caller, Facts, Fields, Form, Limits, decide};
 use cosell::domain::workflow::read::read_text;
 use cosell::domain::workflow::schema::json_schema;
+use cosell::error::{ErrorCode, Fault, Reason};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::support::cli::Cli;
+use crate::support::cli::{Cli, Running};
+use crate::support::node::Project;
 
 fn page(path: &str) -> String {
     let file = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
@@ -30,19 +38,23 @@ fn every_setting_stands_in_the_page_with_its_default_and_no_other_does() {
     assert_eq!(rows, SETTINGS.len(), "docs/configuration.md has rows of settings that are not there");
 }
 
-/// Every page names only variables that are settings.
-#[test]
-fn no_page_names_a_setting_that_is_not_there() {
-    let variable = Regex::new(r"\bCOSELL_[A-Z_]*[A-Z]\b").expect("a pattern");
-    let folder = format!("{}/docs", env!("CARGO_MANIFEST_DIR"));
-    let mut pages = vec!["README.md".to_owned()];
-    for entry in std::fs::read_dir(folder).expect("docs").flatten() {
+/// The pages, by their paths.
+fn pages() -> Vec<String> {
+    let mut pages = vec!["README.md".to_owned(), "examples/live-feed/README.md".to_owned()];
+    for entry in std::fs::read_dir(format!("{}/docs", env!("CARGO_MANIFEST_DIR"))).expect("docs").flatten() {
         let name = entry.file_name().into_string().expect("a name");
         if name.to_ascii_lowercase().ends_with(".md") {
             pages.push(format!("docs/{name}"));
         }
     }
-    for path in pages {
+    pages
+}
+
+/// Every page names only variables that are settings.
+#[test]
+fn no_page_names_a_setting_that_is_not_there() {
+    let variable = Regex::new(r"\bCOSELL_[A-Z_]*[A-Z]\b").expect("a pattern");
+    for path in pages() {
         for found in variable.find_iter(&page(&path)) {
             let known = ["COSELL_CONFIG", "COSELL_PLAYGROUND_BUNDLE", "COSELL_TEST_POSTGRES_URL"]
                 .contains(&found.as_str())
@@ -57,7 +69,7 @@ fn no_page_names_a_setting_that_is_not_there() {
 fn the_commands_of_the_readme_exist() {
     let readme = page("README.md");
     // "cosell company add acme --name ..." at a line's beginning, in a block of commands; or after "cargo run ... --".
-    let command = Regex::new(r"(?m)^(?:cosell|cargo run --release --) ([a-z][^#\n]*)").expect("a pattern");
+    let command = Regex::new(r"(?m)^(?:cosell|cargo run --profile demo --) ([a-z][^#\n]*)").expect("a pattern");
     let option = Regex::new(r"--[a-z][a-z-]*").expect("a pattern");
     let cli = Cli::new();
     let mut seen = Vec::new();
@@ -245,4 +257,192 @@ fn the_example_of_a_company_s_own_workflow_is_sound_and_leads_to_dropped_and_bac
         let decision = decide(&example, &at(from), sales, action, &form, now).expect("it is possible");
         assert_eq!(decision.to.key, to);
     }
+}
+
+/// Whoever pastes a block into the playground and runs it gets an answer: it is valid, and there is no choosing.
+#[test]
+fn every_operation_of_the_pages_is_valid_and_runs_as_it_is_pasted() {
+    let schema = Schema::parse_and_validate(page("schema.graphql"), "schema.graphql").expect("it is valid");
+    let check = |block: &str, path: &str| {
+        let document =
+            ExecutableDocument::parse_and_validate(&schema, block, path).map_err(|faults| faults.to_string())?;
+        match document.operations.len() {
+            1 => Ok(()),
+            several => Err(format!("it has {several} operations")),
+        }
+    };
+    let mut checked = 0;
+    for path in pages() {
+        for block in blocks(&page(&path), "graphql") {
+            // Of comments alone there is nothing to run.
+            if block.lines().all(|line| line.is_empty() || line.starts_with('#')) {
+                continue;
+            }
+            check(&block, &path).unwrap_or_else(|fault| panic!("{path}: {fault}\n{block}"));
+            checked += 1;
+        }
+    }
+    assert!(checked > 15, "{checked}");
+    for wrong in [
+        "{ leads { colour } }",
+        "{ viewer { id } } query { viewer { id } }",
+        "query A { viewer { id } } query B { viewer { id } }",
+    ] {
+        assert!(check(wrong, "wrong").is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn the_page_of_errors_has_all_that_an_error_can_say_and_no_more() {
+    let page = page("docs/errors.md");
+    let rows = |head: &str| -> Vec<String> {
+        let (_, table) = page.split_once(&format!("\n| {head} |")).unwrap_or_else(|| panic!("no table of {head}"));
+        let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+        rows.map(str::to_owned).collect()
+    };
+    let names = |rows: &[String]| -> BTreeSet<String> {
+        rows.iter().map(|row| row.split('`').nth(1).expect("a name").to_owned()).collect()
+    };
+    let codes: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str().to_owned()).collect();
+    assert_eq!(names(&rows("code | meaning | what to do")), codes);
+
+    let told = rows("reason | code | meaning");
+    for reason in Reason::ALL {
+        let row = format!("| `{}` | `{}` | ", reason.as_str(), reason.code().as_str());
+        assert!(told.iter().any(|it| it.starts_with(&row)), "docs/errors.md lacks the row {row}");
+    }
+    assert_eq!(told.len(), Reason::ALL.len());
+
+    let fault = || Fault::because(Reason::WrongStage, "No.").at("input.a").action("a").stage("b").version(1);
+    let faults =
+        [fault().pointer("/a"), fault().start_after("c"), fault().limit("limits.max_depth", 1), fault().retry_after(1)];
+    let mut sent: BTreeSet<_> = faults
+        .iter()
+        .flat_map(|fault| fault.extensions().map(|it| it.0).chain(fault.numbers().map(|it| it.0)))
+        .map(str::to_owned)
+        .collect();
+    // `http::answer` adds it.
+    sent.insert("requestId".to_owned());
+    assert_eq!(names(&rows("extension | what it is")), sent);
+}
+
+/// `Reason` says which of the three it is; whoever makes such a fault by its code alone would leave the reason out.
+#[test]
+fn what_is_forbidden_not_possible_or_in_conflict_always_has_a_reason() {
+    fn sources(folder: &Path, into: &mut Vec<PathBuf>) {
+        for entry in folder.read_dir().expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                sources(&path, into);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                into.push(path);
+            }
+        }
+    }
+    let bare = Regex::new(r"new\(\s*ErrorCode::(Forbidden|InvalidTransition|Conflict)\b").expect("a pattern");
+    assert!(bare.is_match("Fault::new(\n    ErrorCode::Conflict, \"No.\")"));
+    let mut files = Vec::new();
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut files);
+    for file in files {
+        let text = std::fs::read_to_string(&file).expect("a source");
+        assert!(!bare.is_match(&text), "{}: use Fault::because", file.display());
+    }
+}
+
+/// All that the README tells to type, from the demo's start to the import, in its order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_the_readme_work_in_their_order() {
+    const SOON: Duration = Duration::from_mins(1);
+    let readme = page("README.md");
+    let (_, rest) = readme.split_once("\n## First steps\n").expect("a section");
+    let (steps, _) = rest.split_once("\n## On PostgreSQL\n").expect("the section after");
+    let cli = Cli::new().env("COSELL_LISTEN", "127.0.0.1:0");
+    let folder = cli.folder().to_owned();
+    let mut demo = cli.start(["demo"]);
+    let line = demo.line_with("GraphQL", SOON);
+    let address = line.split("http://").nth(1).and_then(|rest| rest.split('/').next()).expect("an address").to_owned();
+    demo.line_with("TESS=", SOON);
+
+    // What the repository has at its root, and the binary by its name.
+    std::os::unix::fs::symlink(format!("{}/docs", env!("CARGO_MANIFEST_DIR")), folder.join("docs")).expect("a link");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_cosell"), folder.join("cosell")).expect("a link");
+    let node = tokio::task::spawn_blocking(|| Project::of("examples/live-feed")).await.expect("it is installed");
+    std::os::unix::fs::symlink(node.path().join("node_modules"), folder.join("node_modules")).expect("a link");
+    let follow = blocks(steps, "js").remove(0);
+    std::fs::write(folder.join("follow.mjs"), follow.replace("127.0.0.1:8080", &address)).expect("a file");
+    let mut path = folder.clone().into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").expect("a path"));
+
+    let mut before = String::from("set -eu\n");
+    let mut lead = String::new();
+    let mut following: Option<Running> = None;
+    let mut said = Vec::new();
+    for block in blocks(steps, "sh") {
+        // The reader's own id, in the place of the one that is printed.
+        let printed = Regex::new(r"LEAD='[^']+'").expect("a pattern");
+        let block = printed.replace(&block, format!("LEAD='{lead}'")).replace("127.0.0.1:8080", &address);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{before}{block}")]).current_dir(&folder).env("PATH", &path);
+        let running = Running::of(command, block.clone());
+        if block.contains("node follow.mjs") {
+            following = Some(running);
+            continue;
+        }
+        let output = tokio::task::spawn_blocking(move || running.output());
+        let output = output.await.expect("it ends").ok().to_owned();
+        if block.contains("pending") {
+            let answer: Value = serde_json::from_str(&output).unwrap_or_else(|_| panic!("{output}"));
+            answer["data"]["leads"]["edges"][0]["node"]["id"].as_str().expect("an id").clone_into(&mut lead);
+        }
+        // What is set stays set for those that follow.
+        if block.contains("cosell-demo.db.env") {
+            before.push_str(&block);
+        }
+        said.push(output);
+    }
+    let answers: Vec<Value> = said.iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+    // As the README shows them, but for ids and times.
+    let shown: Vec<Value> = blocks(steps, "json").iter().filter_map(|text| serde_json::from_str(text).ok()).collect();
+    let plain = |value: &Value| {
+        let text = Regex::new(r#""(id|acceptedAt|expiresAt)":"[^"]*""#).expect("a pattern");
+        text.replace_all(&value.to_string(), "").into_owned()
+    };
+    assert_eq!(plain(&answers[0]), plain(&shown[0]));
+    assert_eq!(plain(&answers[1]), plain(&shown[1]));
+    assert_eq!(answers.len(), 2);
+    let import = said.last().expect("the import");
+    assert!(
+        import.contains("Dry run, nothing was written: ") && import.contains(" created, 0 already here, 0 faulty"),
+        "{import}"
+    );
+
+    // The follower hears of what comes after it began; here that is Clara's next lead.
+    let mut following = following.expect("a block that follows");
+    let tokens = std::fs::read_to_string(folder.join("cosell-demo.db.env")).expect("tokens");
+    let token = |name: &str| {
+        tokens.split(&format!("export {name}=")).nth(1).and_then(|it| it.lines().next()).expect("a token").to_owned()
+    };
+    let clara = crate::support::http::Client::new(address.parse().expect("an address"), Some(&token("CLARA")));
+    let comment = json!({ "leadId": lead, "body": "Seen" });
+    let mut heard = String::new();
+    for _ in 0..60 {
+        clara.mutate("addComment", comment.clone(), "comment { id }").await.ok();
+        let line = tokio::task::spawn_blocking(move || {
+            let line = following.line_within("CommentAdded", Duration::from_secs(1));
+            (line, following)
+        });
+        let (line, back) = line.await.expect("a thread");
+        following = back;
+        if let Some(line) = line {
+            heard = line;
+            break;
+        }
+    }
+    let heard: Value = serde_json::from_str(&heard).expect("JSON");
+    assert_eq!(heard["lead"]["stage"]["name"], "Accepted");
+    assert!(
+        cli.folder().join("cosell-demo.db").exists() && !cli.folder().join("cosell.db").exists(),
+        "a stray database"
+    );
 }

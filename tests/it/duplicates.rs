@@ -399,7 +399,7 @@ async fn many_keys(connection: &DatabaseConnection, database: &Database) {
     let columns = "lead_id, company_id, side, source_id, template_id, workflow_key, workflow_version, number, title, \
         customer_company, stage_key, stage_kind, active, archived, version, created_at, updated_at, sort_expires, \
         sort_value, search";
-    let others = columns.trim_start_matches("lead_id, ").replace("number, ", "'L-' || n, ");
+    let others = columns.trim_start_matches("lead_id, ").replace("number, ", "'L-' || (100000 + n), ");
     let views = format!(
         "INSERT INTO lead_view ({columns}) {numbers} SELECT {id}, {others} \
          FROM numbers CROSS JOIN (SELECT * FROM lead_view LIMIT 1) v"

@@ -390,9 +390,11 @@ on_both_databases! {
         let refused = perform(&owner, &lead, "deactivate", json!({ "why": "x" })).await;
         assert_eq!(refused.faults(), [("INVALID_INPUT", "input.fields.why")]);
         // A move has no form for these: it says what is missing, as the actions do.
-        for (stage, missing) in [("Qualified", "input.sellingDirection"), ("Disqualified", "input.code")] {
+        for (stage, action, missing) in [("Qualified", "qualify", "sellingDirection"), ("Disqualified", "disqualify", "code")] {
             let refused = owner.mutate("moveLead", json!({ "leadId": lead, "stage": stage, "reason": null }), "__typename").await;
-            assert_eq!(refused.faults()[0], ("REQUIRED", missing), "{}", refused.text);
+            assert_eq!(refused.faults()[0], ("REQUIRED", "input.stage"), "{}", refused.text);
+            let where_then = format!("use performLeadAction with the action {action}, and give it at input.fields.{missing}.");
+            assert!(refused.text.contains(&where_then), "{}", refused.text);
         }
         rows.unchanged_since(&before, "a refused form").await;
         // A lead without a city has none to fill in.

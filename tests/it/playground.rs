@@ -251,6 +251,8 @@ async fn every_example_runs_in_the_demo_as_it_is() {
                 answer.ok();
             }
         }
+        let words = document.lines().take_while(|line| line.is_empty() || line.starts_with('#'));
+        assert!(words.filter(|line| line.starts_with("# ")).count() <= 3, "{name} is told at length");
         seen.push(name);
     }
     for name in ["share", "accept", "comment", "watch", "stranger"] {
@@ -395,6 +397,10 @@ async fn the_whole_story_runs_in_one_window_with_a_person_for_each_tab() {
     window.answer("\"Pending\"").await;
     window.tab("Accept").await;
     window.answer("\"Accepted\"").await;
+    // As its text says, it is not for the vendor.
+    window.click("#person-nora").await;
+    let refused = window.answer("FORBIDDEN").await;
+    assert!(refused.contains("the company that received the lead"), "{refused}");
     window.tab("Comment").await;
     window.answer("They decide in March").await;
     window.tells("Watch Clara", "CommentAdded").await;
@@ -446,6 +452,124 @@ async fn the_whole_story_runs_in_one_window_with_a_person_for_each_tab() {
     window.control("a", 65).await;
     window.write("{ viewer { nme } }").await;
     window.wait_for("document.querySelector('.graphiql-query-editor .squiggly-error')").await;
+    was_quiet(&browser, demo.address);
+}
+
+#[tokio::test]
+async fn a_feed_goes_on_after_its_last_event_when_the_server_is_there_again() {
+    needs_bundle();
+    let cli = Cli::new();
+    let start = |listen: &str| {
+        let mut running = cli.start(["demo", "--listen", listen]);
+        let address = address(&running.line_with("playground", SOON));
+        (running, address)
+    };
+    let tokens = |address| async move {
+        let answer = get(address, "/playground/people.json", &[("sec-fetch-site", "same-origin")]).await;
+        let people: Vec<Value> = serde_json::from_str(&answer.text).expect("people");
+        people[0]["token"].as_str().expect("a token").to_owned()
+    };
+    let share = async |address, title: &str| {
+        let nora = Client::new(address, Some(&tokens(address).await));
+        let across = partnership(&nora).await;
+        let lead = json!({ "title": title, "customer": { "company": title }, "partnershipId": across });
+        nora.mutate("createLead", lead, "lead { receiver { slug } }").await.ok();
+    };
+    let (running, first) = start("127.0.0.1:0");
+    let browser = Browser::start().await;
+    let window = Window::playground(&browser, &format!("http://{first}/")).await;
+    window.tab("Watch").await;
+    // Both ways of asking: with what is needed to go on, and without.
+    for document in ["", "subscription Bare { activity { lead { title } } }"] {
+        if !document.is_empty() {
+            window.tab("Comment").await;
+            window.click("#person-clara").await;
+            window.click(".graphiql-query-editor .monaco-editor").await;
+            window.control("a", 65).await;
+            window.write(document).await;
+        }
+        window.click(".graphiql-execute-button").await;
+        window
+            .wait_for(format!(
+                "document.querySelectorAll('.watcher[data-state=live]').length === {}",
+                if document.is_empty() { 1 } else { 2 }
+            ))
+            .await;
+    }
+    share(first, "Before").await;
+    let events = "[...document.querySelectorAll('.watcher')].map((it) => [...it.querySelectorAll('li summary')].filter((li) => li.textContent.includes";
+    let counts = |title: &str| format!("JSON.stringify({events}({})).length)) ", json!(title));
+    window.wait_for(format!("{} === '[1,1]'", counts("Before"))).await;
+
+    running.signal("KILL");
+    window.wait_for("document.querySelectorAll('.watcher[data-state=reconnecting]').length === 2").await;
+    window.picture(&picture("reconnecting")).await;
+    drop(running);
+    // The page knows nothing of this server.
+    let (elsewhere, second) = start("127.0.0.1:0");
+    share(second, "While away").await;
+    elsewhere.interrupt();
+    tokio::task::spawn_blocking(|| elsewhere.output()).await.expect("it ends").ok();
+    let (_running, again) = start(&first.to_string());
+    assert_eq!(again, first);
+    window.wait_for("document.querySelectorAll('.watcher[data-state=live]').length === 2").await;
+    window.wait_for(format!("{} === '[1,1]'", counts("While away"))).await;
+    let said = "[...document.querySelectorAll('.watcher-state')].every((it) => it.textContent.includes('resumed after 1 missed event'))";
+    window.wait_for(said).await;
+    share(first, "After").await;
+    window.wait_for(format!("{} === '[1,1]'", counts("After"))).await;
+    for title in ["Before", "While away"] {
+        assert_eq!(window.run(&counts(title)).await, "[1,1]", "{title} comes once");
+    }
+    let late = "[...document.querySelectorAll('li[data-missed]')].map((it) => it.textContent.includes('While away'))";
+    assert_eq!(window.run(late).await, json!([true, true]));
+    let hidden = "document.querySelector('.live').textContent.includes('resumeCursor')";
+    assert_eq!(window.run(hidden).await, false);
+    window.picture(&picture("resumed")).await;
+}
+
+#[tokio::test]
+async fn on_a_phone_the_page_goes_up_and_down_alone_and_all_of_it_can_be_reached() {
+    // Each control, once it is scrolled to, is what a finger there would touch.
+    const OUT_OF_REACH: &str = "(() => {
+        const found = [];
+        const shown = (it) => it.checkVisibility() && !it.closest('.monaco-editor') && it.getBoundingClientRect().right > 0;
+        for (const control of [...document.querySelectorAll('button, input, [role=radio], summary')].filter(shown)) {
+            control.scrollIntoView({ block: 'center', inline: 'center' });
+            const { left, right, top, width, height } = control.getBoundingClientRect();
+            const touched = document.elementFromPoint(left + width / 2, top + height / 2);
+            if (!control.contains(touched) || left < 0 || right > innerWidth + 1) found.push(control.ariaLabel ?? control.textContent);
+        }
+        scrollTo(0, 0);
+        return found.join(', ');
+    })()";
+    let demo = Demo::start();
+    let browser = Browser::start().await;
+    let window = browser.open("about:blank").await;
+    window.phone(390, 844).await;
+    window.go(&demo.url()).await;
+    window.wait_for("document.querySelector('.graphiql-query-editor .view-line')").await;
+    let sideways = "document.documentElement.scrollWidth - innerWidth";
+    for step in ["opened", "run", "watching", "documentation"] {
+        match step {
+            "run" => drop(window.answer("\"edges\"").await),
+            "watching" => {
+                window.tab("Watch").await;
+                window.click(".graphiql-execute-button").await;
+                window.listens("Watch Clara").await;
+            }
+            "documentation" => window.click(".graphiql-sidebar button:nth-of-type(1)").await,
+            _ => {}
+        }
+        assert_eq!(window.run("innerWidth").await, 390, "{step}");
+        assert_eq!(window.run(sideways).await, 0, "{step}");
+        assert_eq!(window.run(OUT_OF_REACH).await, "", "{step}");
+        for part in [".graphiql-query-editor", ".result-window"] {
+            let wide = window.run(&format!("document.querySelector('{part}').getBoundingClientRect().width")).await;
+            assert!(wide.as_f64() >= Some(250.0), "{step}: {part} is {wide} wide");
+        }
+    }
+    window.picture(&picture("phone")).await;
     was_quiet(&browser, demo.address);
 }
 

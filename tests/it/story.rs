@@ -414,7 +414,7 @@ on_both_databases! {
         let id = world.shared_lead("acme", &partnership, "Forty seats").await;
         let shared = feed.next().await["activity"].clone();
         assert_eq!((&shared["__typename"], &shared["lead"]["stage"]["key"]), (&json!("LeadShared"), &json!("pending")));
-        assert_eq!(shared["lead"]["number"], "L-1001");
+        assert_eq!(shared["lead"]["number"], "R-1001");
         assert_eq!(changes.next().await["leadChanged"]["stage"]["key"], "pending");
         let mut socket = vendor.socket().await;
         let mut ours = socket.subscribe(doc, json!({})).await;

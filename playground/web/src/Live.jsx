@@ -27,9 +27,14 @@ export function Live() {
   );
 }
 
-const SAID = { connecting: 'connecting', live: 'listening', ended: 'ended' };
+/** How it is with a subscription, for people. */
+function said({ state, again, missed }) {
+  if (state !== 'live' || again === 0) return state;
+  if (missed === null) return 'live again: what happened meanwhile is not told';
+  return `live, resumed after ${missed} missed ${missed === 1 ? 'event' : 'events'}`;
+}
 
-function Watcher({ id, title, who, state, reason, events, count }) {
+function Watcher({ id, title, who, state, reason, events, count, again, missed }) {
   return (
     <article className="watcher" data-state={state} data-side={who?.side} aria-label={`${title} ${who?.name ?? ''}`.trim()}>
       <h2>
@@ -40,7 +45,7 @@ function Watcher({ id, title, who, state, reason, events, count }) {
         )}
         <span className="watcher-title">{title}</span>
         <span className="watcher-state">
-          {SAID[state]}
+          {said({ state, again, missed })}
           {count > 0 && `, ${count} so far`}
         </span>
         {state !== 'ended' && (
@@ -56,8 +61,8 @@ function Watcher({ id, title, who, state, reason, events, count }) {
       {reason?.errors && <p className="watcher-note">{reason.errors[0].message}</p>}
       {events.length === 0 && state === 'live' && <p className="watcher-note">Nothing yet: do something as the other side.</p>}
       <ol>
-        {events.map(({ key, at, result }) => (
-          <li key={key}>
+        {events.map(({ key, at, result, missed: late }) => (
+          <li key={key} data-missed={late || undefined}>
             <details>
               <summary>
                 <time dateTime={at.toISOString()}>{at.toLocaleTimeString()}</time> <b>{heading(result)}</b> {gist(result)}

@@ -37,7 +37,7 @@ export async function fetcher({ query, variables, operationName: told }, options
   if (openTab() !== tab) return nothing();
   const headers = { ...authorization(tab), ...options?.headers };
   if (operation?.operation === 'subscription') {
-    const id = watch(tab, payload, operation.name?.value ?? 'subscription', headers);
+    const id = watch(tab, payload, operation.name?.value ?? 'subscription', headers, (query) => post({ query }, headers));
     return resultsOf(id, tab);
   }
   const result = await post(payload, headers);

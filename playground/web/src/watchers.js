@@ -1,14 +1,26 @@
-// Subscriptions. GraphiQL ends one when its tab is left; here it goes on, and the panel "Live" shows what comes.
+// Subscriptions. GraphiQL ends one when its tab is left; here it goes on, and the panel "Live" shows what comes. A
+// connection that breaks is made again, and the feed goes on where it was.
 
 import { createClient } from 'graphql-ws';
 import { firstName, personOf, sideOf } from './people.js';
+import { resumable } from './resume.js';
 import { store } from './store.js';
 import { followTabs, isThere, openTab } from './tabs.js';
 
-/** The newest first: { id, tab, title, person, state, events, count }. */
+/**
+ * The newest first: { id, tab, title, who, state, reason, events, count, again, missed }. `again` tells how often the
+ * connection was made again, and `missed` how many events of the time without it have come; none where there is no telling.
+ */
 export const watchers = store([]);
 
 const MOST_EVENTS = 100;
+/** After how long the connection is tried again, in milliseconds: twice as long each time, up to the longest. */
+const FIRST_PAUSE = 500;
+const LONGEST_PAUSE = 10_000;
+/** How a connection is closed that may be made again: it broke, or the server ends or has no room. */
+const BROKEN = [1001, 1005, 1006, 1011, 1012, 1013, 1014, 4408];
+/** Where the feed is now: the query has the newest first. */
+const NEWEST = '{ activity(first: 1) { edges { node { cursor at } } } }';
 const running = new Map();
 let last = 0;
 
@@ -18,39 +30,99 @@ function change(id, fields) {
   );
 }
 
-/** Starts one for a tab, in the place of the one that it had. */
-export function watch(tab, payload, title, headers) {
+/** Starts one for a tab, in the place of the one that it had. `ask` sends a query as the same person. */
+export function watch(tab, payload, title, headers, ask) {
   for (const it of watchers.get()) if (it.tab === tab) remove(it.id);
   const id = ++last;
   const person = personOf(tab);
   const who = person && { name: firstName(person), side: sideOf(person), full: `${person.name}, ${person.companyName}` };
-  watchers.set((all) => [{ id, tab, title, who, state: 'connecting', events: [], count: 0 }, ...all]);
+  const fresh = { id, tab, title, who, state: 'connecting', events: [], count: 0, again: 0, missed: null };
+  watchers.set((all) => [fresh, ...all]);
   const listeners = new Set();
   const tell = (kind, value) => listeners.forEach((listener) => listener[kind]?.(value));
-  const client = createClient({
-    url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/graphql/ws`,
-    connectionParams: headers,
-    // What ended is said, not hidden; who wants it again starts it again.
-    retryAttempts: 0,
-    on: { connected: () => change(id, { state: 'live' }) },
-  });
+  const feed = resumable(payload);
+  let client;
+  let timer;
+  let pauses = 0;
+  // Where the feed was when the connection was made: what comes from before was missed.
+  let cursor;
+  let seenUntil = null;
+
   const over = (reason) => {
-    // Disposing of the client completes what ran on it.
     if (!running.delete(id)) return;
-    void client.dispose();
+    clearTimeout(timer);
+    // Disposing of the client completes what ran on it.
+    void client?.dispose();
     change(id, { state: 'ended', reason });
     tell('end', reason);
   };
+  const newest = async () => {
+    const { data } = feed ? await ask(NEWEST) : {};
+    return data?.activity.edges[0]?.node;
+  };
+  const retry = (cause) => {
+    if (!running.has(id)) return;
+    void client?.dispose();
+    change(id, { state: 'reconnecting', reason: told(cause) });
+    // Spread, so that many pages don't come back at once.
+    const pause = Math.min(FIRST_PAUSE * 2 ** pauses++, LONGEST_PAUSE) * (0.75 + Math.random() / 2);
+    timer = setTimeout(() => void connect(true), pause);
+  };
+  async function connect(again) {
+    let now;
+    try {
+      now = await newest();
+    } catch (cause) {
+      // Without a server there is nobody to connect to. One that answers otherwise may still take a subscription.
+      if (again) return retry(cause);
+    }
+    if (!running.has(id)) return;
+    // Nothing has come yet: it goes on from where it began.
+    cursor ??= now?.cursor;
+    seenUntil = again && feed && cursor ? (now?.at ?? null) : null;
+    const resumed = again && cursor !== undefined;
+    client = createClient({
+      url: `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}/graphql/ws`,
+      connectionParams: headers,
+      // It is done here, where the next begins after the last event.
+      retryAttempts: 0,
+      on: {
+        connected: () => {
+          pauses = 0;
+          change(id, ({ again: before }) => ({
+            state: 'live',
+            reason: undefined,
+            again: before + (again ? 1 : 0),
+            missed: resumed ? 0 : null,
+          }));
+        },
+      },
+    });
+    const subscribed = client;
+    subscribed.subscribe(feed ? feed.payload(again ? cursor : undefined) : payload, {
+      next(raw) {
+        if (client !== subscribed) return;
+        const { cursor: at, at: when, result } = feed?.read(raw) ?? { result: raw };
+        cursor = at ?? cursor;
+        const missed = seenUntil !== null && when <= seenUntil;
+        const event = { key: ++last, at: new Date(), result, missed };
+        change(id, (it) => ({
+          events: [event, ...it.events].slice(0, MOST_EVENTS),
+          count: it.count + 1,
+          missed: missed ? it.missed + 1 : it.missed,
+        }));
+        tell('next', result);
+      },
+      error(cause) {
+        if (client !== subscribed) return;
+        if (isBroken(cause)) retry(cause);
+        else over(told(cause));
+      },
+      complete: () => client === subscribed && over('completed'),
+    });
+  }
   running.set(id, { stop: () => over('stopped'), listeners });
-  client.subscribe(payload, {
-    next(result) {
-      const event = { key: ++last, at: new Date(), result };
-      change(id, ({ events, count }) => ({ events: [event, ...events].slice(0, MOST_EVENTS), count: count + 1 }));
-      tell('next', result);
-    },
-    error: (cause) => over(told(cause)),
-    complete: () => over('completed'),
-  });
+  void connect(false);
   return id;
 }
 
@@ -112,6 +184,12 @@ export function resultsOf(id, tab) {
     [Symbol.asyncIterator]: () => iterator,
   };
   return iterator;
+}
+
+/** Whether it may be well again soon. */
+function isBroken(cause) {
+  if (Array.isArray(cause)) return cause.every(({ extensions }) => extensions?.code === 'UNAVAILABLE');
+  return cause?.code === undefined || BROKEN.includes(cause.code);
 }
 
 function told(cause) {

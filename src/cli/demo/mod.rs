@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock::ManualClock,
-    config::{Config, DatabaseUrl, KeySource, MIN_SECRET_BYTES, Secret},
+    config::{Config, DatabaseUrl, KeySource, MIN_SECRET_BYTES, Origins, Secret, Shared},
     http::{
         self,
         auth::{NewToken, mint},
@@ -38,8 +38,9 @@ const VALID: TimeDelta = TimeDelta::days(30);
 /// Serve sample data, to look around in
 ///
 /// On its first start it makes a database with companies, people and leads in every stage; later starts keep what is
-/// there. It prints the playground's address, where you pick who you are, and bearer tokens for elsewhere. The secret
-/// that signs them is kept beside the database, in FILE.secret, unless COSELL_JWT_SECRET is set.
+/// there. It prints the playground's address, where you pick who you are, and bearer tokens for elsewhere, which it also
+/// writes into FILE.env beside the database, for a shell to read. The secret that signs them is kept in FILE.secret, unless
+/// COSELL_JWT_SECRET is set. Pages that your own machine serves may call (COSELL_ALLOWED_ORIGINS=loopback).
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:\n  \
     cosell demo\n  \
@@ -66,8 +67,9 @@ pub(super) async fn run(demo: &Demo, file: Option<&Path>) -> Outcome {
     (config.jwt.companies, config.jwt.issuers) = (None, Vec::new());
     let end = End::prepare()?;
     let people = people(&config)?;
+    let tokens = write_tokens(&config.database.url, &people)?;
     let server = serve::start(config.clone(), system_clock(), people.clone()).await?;
-    say(greeting(&config, server.addr, fresh, &people))?;
+    say(greeting(&config, server.addr, fresh, &people, &tokens))?;
     serve::run_until(end, server).await?;
     drop(alone);
     Ok(())
@@ -84,6 +86,10 @@ fn settle(config: &mut Config, demo: &Demo) -> Outcome {
         config.database.url = DatabaseUrl::parse(DATABASE).map_err(Failure::new)?;
     }
     config.listen = demo.listen.unwrap_or(config.listen);
+    if config.http.allowed_origins == Origins::Own {
+        // Whoever tries things out has a page on a server for development.
+        config.http.allowed_origins = Origins::These(vec![Shared::Loopback]);
+    }
     if untouched("log.filter", &config.log.filter) {
         "warn".clone_into(&mut config.log.filter);
     }
@@ -118,9 +124,7 @@ async fn prepare(config: &Config) -> Result<bool, Failure> {
 /// The secret beside an `SQLite` file, made at the first start. A demo on a server has one for each start.
 fn secret(url: &DatabaseUrl) -> Result<Secret, Failure> {
     let Some(database) = url.sqlite_file() else { return Ok(fresh_secret()) };
-    let mut file = database.into_os_string();
-    file.push(".secret");
-    let file = PathBuf::from(file);
+    let file = beside(database, ".secret");
     let name = file.display();
     match std::fs::read_to_string(&file) {
         Ok(text) if text.trim().len() >= MIN_SECRET_BYTES => return Ok(Secret::new(text.trim())),
@@ -129,20 +133,57 @@ fn secret(url: &DatabaseUrl) -> Result<Secret, Failure> {
         Err(error) => return Err(Failure::new(format!("{name} can't be read: {error}."))),
     }
     let secret = fresh_secret();
-    keep(&file, &secret).map_err(|error| Failure::new(format!("{name} can't be written: {error}.")))?;
+    keep(&file, secret.expose()).map_err(|error| unwritable(&file, &error))?;
     Ok(secret)
+}
+
+/// A file beside another one, with its name and this at the end.
+fn beside(file: PathBuf, end: &str) -> PathBuf {
+    let mut file = file.into_os_string();
+    file.push(end);
+    PathBuf::from(file)
+}
+
+fn unwritable(file: &Path, error: &io::Error) -> Failure {
+    Failure::new(format!("{} can't be written: {error}.", file.display()))
+}
+
+/// Writes the tokens into a file for a shell to read, in place of those of an earlier start.
+fn write_tokens(url: &DatabaseUrl, people: &[http::Person]) -> Result<PathBuf, Failure> {
+    let file = beside(url.sqlite_file().unwrap_or_else(|| PathBuf::from("cosell-demo")), ".env");
+    let mut text = String::from(
+        "# Bearer tokens of the people of cosell's demo, for a shell to read; written anew at each of its starts.\n\
+         # Whoever has one is that person.\n",
+    );
+    for http::Person { name, role, company, token, .. } in people {
+        // Writing into a string does not fail.
+        let _ = write!(text, "\n# {name}, {role} of {company}\nexport {}={}\n", variable(name), token.expose());
+    }
+    // Made anew, so that its mode is what it should be.
+    let removed = match std::fs::remove_file(&file) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    removed.and_then(|()| keep(&file, text.trim_end())).map_err(|error| unwritable(&file, &error))?;
+    Ok(file)
+}
+
+/// What a shell calls a person's token: the first name in capitals.
+fn variable(name: &str) -> String {
+    name.split(' ').next().unwrap_or(name).to_uppercase()
 }
 
 fn fresh_secret() -> Secret {
     Secret::new(URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
 }
 
-fn keep(file: &Path, secret: &Secret) -> io::Result<()> {
+/// Writes a file that nobody else can read.
+fn keep(file: &Path, text: &str) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    writeln!(options.open(file)?, "{}", secret.expose())
+    writeln!(options.open(file)?, "{text}")
 }
 
 /// The people, each with a token.
@@ -176,7 +217,7 @@ fn people(config: &Config) -> Result<Vec<http::Person>, Failure> {
     PEOPLE.iter().map(with_token).collect()
 }
 
-fn greeting(config: &Config, address: SocketAddr, fresh: bool, people: &[http::Person]) -> String {
+fn greeting(config: &Config, address: SocketAddr, fresh: bool, people: &[http::Person], tokens: &Path) -> String {
     // An address that means every one of the machine's is none that a browser can go to.
     let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { host(address) };
     let (host, port) = (host, address.port());
@@ -196,17 +237,29 @@ fn greeting(config: &Config, address: SocketAddr, fresh: bool, people: &[http::P
         "cosell's demo runs on {}, {data}. Ctrl-C ends it.\n\n  \
          {playground}GraphQL     http://{host}:{port}/graphql\n  \
          websocket   ws://{host}:{port}/graphql/ws\n\n\
-         {way}, valid for {} days.\n",
+         {way}, valid for {} days. A shell reads them with\n\n  . {}\n",
         config.database.url,
         VALID.num_days(),
+        sourced(tokens),
     );
     for person in people {
         let http::Person { name, role, company, part, token, .. } = person;
         // Writing into a string does not fail.
-        let _ = write!(text, "\n{name}, {role} of {company}, {part}\nAuthorization: Bearer {}\n", token.expose());
+        let _ = write!(text, "\n{name}, {role} of {company}, {part}\n{}={}\n", variable(name), token.expose());
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// A path as a shell's dot takes it: it looks for one without a slash elsewhere.
+fn sourced(file: &Path) -> String {
+    let name = file.display().to_string();
+    let name = if name.contains('/') { name } else { format!("./{name}") };
+    if name.chars().all(|it| it.is_alphanumeric() || "/._-+~".contains(it)) {
+        name
+    } else {
+        format!("'{}'", name.replace('\'', r"'\''"))
+    }
 }
 
 fn host(address: SocketAddr) -> String {
@@ -314,5 +367,34 @@ mod tests {
         assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
         std::fs::write(&file, "short").unwrap();
         assert!(secret(&url).unwrap_err().message.contains("demo.db.secret holds no secret"));
+    }
+
+    #[test]
+    fn tokens_are_for_the_shell_of_whoever_started_it_alone_and_those_of_an_earlier_start_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::parse(&format!("sqlite://{}", folder.path().join("demo.db").display())).unwrap();
+        let person = |token: &str| http::Person {
+            id: "nora".to_owned(),
+            name: "Nora Lindqvist".to_owned(),
+            company: "northwind".to_owned(),
+            company_name: "Northwind".to_owned(),
+            role: "SALES",
+            part: "the vendor".to_owned(),
+            token: Secret::new(token),
+        };
+        std::fs::write(folder.path().join("demo.db.env"), "whoever may read this").unwrap();
+        for token in ["eyJ.a-b_c.d", "eyJ.e.f"] {
+            let file = write_tokens(&url, &[person(token)]).unwrap();
+            assert_eq!(file, folder.path().join("demo.db.env"));
+            let text = std::fs::read_to_string(&file).unwrap();
+            assert!(
+                text.ends_with(&format!("\n# Nora Lindqvist, SALES of northwind\nexport NORA={token}\n")),
+                "{text}"
+            );
+            #[cfg(unix)]
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777, 0o600);
+        }
+        assert_eq!(sourced(Path::new("a.db.env")), "./a.db.env");
+        assert_eq!(sourced(Path::new("/tmp/it's/a.env")), r"'/tmp/it'\''s/a.env'");
     }
 }

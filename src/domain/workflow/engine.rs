@@ -25,7 +25,7 @@ use crate::{
         opportunity::{self, Opportunity},
         text,
     },
-    error::{Error, ErrorCode, Fault},
+    error::{Error, ErrorCode, Fault, Reason},
 };
 
 /// Who asks for an action.
@@ -243,8 +243,10 @@ pub enum Refusal {
         /// What this caller could do instead.
         possible: Vec<Way>,
     },
-    /// Not possible while the other track stands where it does.
+    /// Not possible while the other track stands where it does, or not any more.
     Guarded {
+        /// Which of the two.
+        reason: Reason,
         /// What was asked for.
         action: String,
         /// The key of the stage as of now.
@@ -662,12 +664,22 @@ impl<'d, 'q> Question<'d, 'q> {
                 until.dedup();
                 Refusal::Locked { action, stage: stage.key.clone(), until, possible: possible() }
             }
-            Obstacle::Guarded(message) => {
-                Refusal::Guarded { action, stage: stage.key.clone(), message: message.to_owned(), possible: possible() }
-            }
+            Obstacle::Guarded(message) => Refusal::Guarded {
+                reason: Reason::GuardFailed,
+                action,
+                stage: stage.key.clone(),
+                message: message.to_owned(),
+                possible: possible(),
+            },
             Obstacle::TooLate(date, limit) => {
                 let message = format!("it was {} longer than {limit} ago.", date.described());
-                Refusal::Guarded { action, stage: stage.key.clone(), message, possible: possible() }
+                Refusal::Guarded {
+                    reason: Reason::TooLate,
+                    action,
+                    stage: stage.key.clone(),
+                    message,
+                    possible: possible(),
+                }
             }
             Obstacle::Stage if stage.kind == StageKind::Expired => {
                 Refusal::Expired { action, stage: stage.key.clone(), possible: possible() }
@@ -1014,6 +1026,16 @@ impl RuleSide {
 }
 
 impl Lack {
+    const fn reason(&self) -> Reason {
+        match self {
+            Self::Side(_) => Reason::OtherSide,
+            Self::Role(_) => Reason::RoleRequired,
+            Self::Owner => Reason::OwnerOnly,
+            Self::System { .. } => Reason::SystemOnly,
+            Self::Person => Reason::PersonOnly,
+        }
+    }
+
     fn message(&self, action: &str) -> String {
         match self {
             Self::Side(sides) => {
@@ -1041,11 +1063,11 @@ impl From<Refusal> for Error {
         let fault = match refusal {
             Refusal::UnknownAction { action, stage, possible } => {
                 let message = format!("There is no action \"{action}\" in this workflow. {}", instead(&possible));
-                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
+                Fault::because(Reason::UnknownAction, message).action(action).stage(stage)
             }
             Refusal::Forbidden { action, stage, lacks, possible } => {
                 let message = format!("{} {}", lacks.message(&action), instead(&possible));
-                Fault::new(ErrorCode::Forbidden, message).action(action).stage(stage)
+                Fault::because(lacks.reason(), message).action(action).stage(stage)
             }
             Refusal::Inactive { action, stage, possible } => {
                 let message =
@@ -1054,7 +1076,7 @@ impl From<Refusal> for Error {
             }
             Refusal::Active { action, stage, possible } => {
                 let message = format!("It is active already. {}", instead(&possible));
-                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
+                Fault::because(Reason::AlreadyActive, message).action(action).stage(stage)
             }
             Refusal::Locked { action, stage, until, possible } => {
                 let until = form::list(until.iter().map(String::as_str), "or");
@@ -1062,11 +1084,11 @@ impl From<Refusal> for Error {
                     "{action} is not possible yet: the stage is locked until the status is {until}. {}",
                     instead(&possible)
                 );
-                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
+                Fault::because(Reason::StageLocked, message).action(action).stage(stage)
             }
-            Refusal::Guarded { action, stage, message, possible } => {
+            Refusal::Guarded { reason, action, stage, message, possible } => {
                 let message = format!("{action} is not possible: {message} {}", instead(&possible));
-                Fault::new(ErrorCode::InvalidTransition, message).action(action).stage(stage)
+                Fault::because(reason, message).action(action).stage(stage)
             }
             Refusal::Expired { action, stage, possible } => {
                 let message =
@@ -1079,13 +1101,10 @@ impl From<Refusal> for Error {
                     Asked::Stage(to) => (format!("No action leads to {to}"), None),
                 };
                 let message = format!("{what} at the stage {}. {}", stage.name, instead(&possible));
-                Fault {
-                    action: action.map(Into::into),
-                    ..Fault::new(ErrorCode::InvalidTransition, message).stage(stage.key)
-                }
+                Fault { action: action.map(Into::into), ..Fault::because(Reason::WrongStage, message).stage(stage.key) }
             }
             Refusal::NotDue { action, stage } => {
-                Fault::new(ErrorCode::InvalidTransition, "The time limit has not passed.").action(action).stage(stage)
+                Fault::because(Reason::NotDue, "The time limit has not passed.").action(action).stage(stage)
             }
             Refusal::Form { action, stage, faults } => {
                 let whole = |fault: Fault| fault.action(action.clone()).stage(stage.clone());

@@ -33,7 +33,7 @@ use super::{
 };
 use crate::domain::actor::Member;
 use crate::domain::id::MemberId;
-use crate::error::{ErrorCode, Fault};
+use crate::error::{ErrorCode, Fault, Reason};
 use crate::http::answer::{self, RequestId, Wire};
 use crate::http::graphql::{self, Early};
 use crate::http::live::{self, Over, Recipient};
@@ -116,7 +116,7 @@ fn unknown() -> Early {
 }
 
 fn conflict(message: impl Into<String>) -> Early {
-    Early::with(StatusCode::CONFLICT, Fault::new(ErrorCode::Conflict, message))
+    Early::with(StatusCode::CONFLICT, Fault::because(Reason::StreamTaken, message))
 }
 
 fn reserve<E: Executor>(

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{self, Error};
 use super::over_http::{JSON, client, post};
 use super::toy::Server;
 use crate::clock::SystemClock;
-use crate::config::{Config, Origins};
+use crate::config::{Config, Origins, Shared};
 
 const PORTAL: &str = "https://portal.example";
 
@@ -21,7 +21,7 @@ async fn with(origins: Origins) -> Server {
 }
 
 fn portal() -> Origins {
-    Origins::These(vec![HeaderValue::from_static(PORTAL)])
+    Origins::These(vec![Shared::Origin(HeaderValue::from_static(PORTAL))])
 }
 
 /// What a browser asks before a page of that origin may send JSON with a token.
@@ -56,6 +56,17 @@ async fn pages_of_listed_origins_may_call_and_others_may_not() {
     assert!(header(call.headers(), "vary").to_ascii_lowercase().contains("origin"));
     // A probe is nobody's business.
     assert_eq!(header(preflight(&server, "/readyz", PORTAL).await.headers(), "access-control-allow-origin"), "");
+
+    let server = with(Origins::These(vec![Shared::Loopback])).await;
+    for (origin, allowed) in [
+        ("http://localhost:5173", "http://localhost:5173"),
+        ("http://[::1]:3000", "http://[::1]:3000"),
+        ("http://localhost.evil.example", ""),
+        (PORTAL, ""),
+    ] {
+        let answer = preflight(&server, "/graphql", origin).await;
+        assert_eq!(header(answer.headers(), "access-control-allow-origin"), allowed, "{origin}");
+    }
 
     let server = with(Origins::Own).await;
     let answer = preflight(&server, "/graphql", PORTAL).await;
@@ -128,6 +139,9 @@ async fn a_page_of_another_origin_opens_no_websocket() {
     assert_eq!(open(&server, Some(PORTAL)).await, Ok(()));
     assert_eq!(open(&server, Some("https://evil.example")).await, Err(403));
     assert_eq!(open(&server, Some("null")).await, Err(403));
+    let server = with(Origins::These(vec![Shared::Loopback])).await;
+    assert_eq!(open(&server, Some("http://127.0.0.1:5173")).await, Ok(()));
+    assert_eq!(open(&server, Some("http://127.0.0.1.evil.example")).await, Err(403));
     let server = with(Origins::Any).await;
     assert_eq!(open(&server, Some("https://evil.example")).await, Ok(()));
 }

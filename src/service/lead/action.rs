@@ -20,7 +20,7 @@ use crate::{
             engine::{self, Caller, Change, Decision, Facts, Fields, Form, Limits},
         },
     },
-    error::{Error, ErrorCode, Fault, Result},
+    error::{Error, ErrorCode, Fault, Reason, Result},
     service::{
         Service, Tx,
         authorize::{self, Authorized, Purpose},
@@ -94,7 +94,7 @@ impl Service {
             Error::Faults(_) => {
                 let message =
                     format!("Leads of this workflow are shared with the template {key}, which your company lacks.");
-                let fault = Fault::new(ErrorCode::InvalidTransition, message).action(decision.action.as_str());
+                let fault = Fault::because(Reason::UnfitTemplate, message).action(decision.action.as_str());
                 fault.stage(lead.stage.as_str()).into()
             }
             internal @ Error::Internal(_) => internal,
@@ -123,7 +123,7 @@ impl Service {
         if decision.changes.iter().any(|change| matches!(change, Change::NewAssignment(_, Some(_)))) {
             let message =
                 format!("The template {key} passes leads on with yet another one: one of the two has to change.");
-            return Err(Fault::new(ErrorCode::InvalidTransition, message).into());
+            return Err(Fault::because(Reason::UnfitTemplate, message).into());
         }
         Ok(Plan { parties: Parties { mine, other: parties.other.clone() }, definition, decision })
     }
@@ -384,7 +384,10 @@ impl Service {
                 };
                 let views = authorize::opportunity(tx, member, OpportunityId(id), &field).await?;
                 if views[0].side != Side::Receiver {
-                    return Err(Error::forbidden("Only an opportunity of your own company can be linked."));
+                    return Err(Error::because(
+                        Reason::OtherSide,
+                        "Only an opportunity of your own company can be linked.",
+                    ));
                 }
                 // What came from one source is never shown to another, nor after the one's part has ended.
                 let followers = store::opportunity::followers(tx.db(), views[0].id).await?;
@@ -572,7 +575,7 @@ fn decide(
             let passes = || definition.actions.iter().filter(|action| action.passes_on());
             let found = passes().find(|action| action.from.iter().any(leaves)).or_else(|| passes().next_back());
             let found = found.ok_or_else(|| {
-                Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are not shared.")
+                Fault::because(Reason::UnknownAction, "Leads of this workflow are not shared.")
                     .stage(lead.stage.as_str())
             })?;
             found.key.clone()
@@ -580,7 +583,7 @@ fn decide(
         Asked::Effect(ref effect) => {
             let found = definition.actions.iter().find(|action| action.effects.contains(effect));
             let found = found.ok_or_else(|| {
-                Fault::new(ErrorCode::InvalidTransition, "Leads of this workflow are never deactivated.")
+                Fault::because(Reason::UnknownAction, "Leads of this workflow are never deactivated.")
                     .stage(lead.stage.as_str())
             })?;
             found.key.clone()

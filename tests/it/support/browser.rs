@@ -131,7 +131,7 @@ impl Browser {
         self.wire.listen(&session);
         let window = Window { wire: self.wire.clone(), session };
         window.call("Page.enable", json!({})).await;
-        window.call("Page.navigate", json!({ "url": url })).await;
+        window.go(url).await;
         window
     }
 
@@ -295,6 +295,17 @@ impl Window {
             let event = json!({"type": kind, "key": key, "windowsVirtualKeyCode": code, "modifiers": 2});
             self.call("Input.dispatchKeyEvent", event).await;
         }
+    }
+
+    /// Goes to another address.
+    pub async fn go(&self, url: &str) {
+        self.call("Page.navigate", json!({ "url": url })).await;
+    }
+
+    /// Makes it a phone of that size, in CSS pixels.
+    pub async fn phone(&self, width: u32, height: u32) {
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": 2, "mobile": true});
+        self.call("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     /// Writes what is seen into a PNG file.

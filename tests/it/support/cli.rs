@@ -124,19 +124,24 @@ impl Running {
 
     /// The first line that contains any of these texts.
     pub fn line_with_any(&mut self, texts: &[&str], limit: Duration) -> String {
+        self.look_for(texts, limit).unwrap_or_else(|reason| {
+            let ended = if reason == RecvTimeoutError::Timeout { "in time" } else { "before it ended" };
+            panic!("`{}` did not say {texts:?} {ended}\n{}", self.command, self.output)
+        })
+    }
+
+    /// The first line that contains this text, where it comes within that time.
+    pub fn line_within(&mut self, text: &str, limit: Duration) -> Option<String> {
+        self.look_for(&[text], limit).ok()
+    }
+
+    fn look_for(&mut self, texts: &[&str], limit: Duration) -> Result<String, RecvTimeoutError> {
         let until = Instant::now() + limit;
         loop {
-            match self.said.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(said) => {
-                    let line = self.output.add(said);
-                    if texts.iter().any(|text| line.contains(text)) {
-                        return line.trim_end().to_owned();
-                    }
-                }
-                Err(reason) => {
-                    let ended = if reason == RecvTimeoutError::Timeout { "in time" } else { "before it ended" };
-                    panic!("`{}` did not say {texts:?} {ended}\n{}", self.command, self.output)
-                }
+            let said = self.said.recv_timeout(until.saturating_duration_since(Instant::now()))?;
+            let line = self.output.add(said);
+            if texts.iter().any(|text| line.contains(text)) {
+                return Ok(line.trim_end().to_owned());
             }
         }
     }
