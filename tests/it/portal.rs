@@ -56,6 +56,18 @@ fn files() -> Vec<(String, String)> {
     {
         assert!(names.contains(&name), "docs/clients.md has no {name}: {names:?}");
     }
+    // What it tells to install is what is tried here.
+    let manifest: Value = serde_json::from_str(include_str!("../portal/package.json")).expect("JSON");
+    let wanted = Regex::new(r" (@?[a-z/-]+)@([0-9]+)\b").expect("a pattern");
+    let mut installed = 0;
+    for found in wanted.captures_iter(&page) {
+        let version = |part: &str| manifest[part][&found[1]].as_str().map(str::to_owned);
+        let version = version("dependencies").or_else(|| version("devDependencies"));
+        let same = version.as_deref().is_some_and(|it| it.split('.').next() == Some(&found[2]));
+        assert!(same, "docs/clients.md installs {}@{}, and tests/portal has {version:?}", &found[1], &found[2]);
+        installed += 1;
+    }
+    assert!(installed >= 10, "{installed}");
     files
 }
 
