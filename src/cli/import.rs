@@ -163,8 +163,8 @@ fn report(import: &Import, name: &str, summary: Summary, end: Result<End, Unread
     }
     if summary.warnings > 0 {
         let mut warning = format!(
-            "warning: {} not kept as what it should be; the leads came in without:",
-            count(summary.warnings, "value is", "values are")
+            "warning: {}:",
+            count(summary.warnings, "value can't be kept as it is", "values can't be kept as they are")
         );
         for line in listed(&summary.warned, summary.warnings) {
             let _ = write!(warning, "\n  - {line}");

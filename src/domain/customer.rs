@@ -314,25 +314,25 @@ impl ContactPatch {
     fn apply(self, current: &Contact, country: Option<Country>, prefix: &str, faults: &mut Vec<Fault>) -> Contact {
         let at = |field: &str| format!("{prefix}.{field}");
         let name = Rules::line(100);
-        let phone_said = !self.phone.is_absent();
-        let country = country.or(self.phone_country);
-        let phone = self.phone.checked(current.phone.clone(), |typed| {
-            text::keep(Phone::parse(&typed, country), &at("phone"), faults).flatten()
-        });
-        let unread_phone = match self.unread_phone {
-            Patch::Absent if phone_said => None,
-            patch => line(patch, current.unread_phone.as_ref(), UNREAD_PHONE, &at("phone"), faults),
-        };
-        Contact {
+        let mut contact = Contact {
             first_name: line(self.first_name, current.first_name.as_ref(), name, &at("firstName"), faults),
             last_name: line(self.last_name, current.last_name.as_ref(), name, &at("lastName"), faults),
             job_title: line(self.job_title, current.job_title.as_ref(), JOB_TITLE, &at("jobTitle"), faults),
             email: self.email.checked(current.email.clone(), |typed| {
                 text::keep(email::clean(&typed), &at("email"), faults).flatten()
             }),
-            phone: phone.filter(|_| unread_phone.is_none()),
-            unread_phone,
-        }
+            ..Contact::default()
+        };
+        contact.unread_phone = match self.unread_phone {
+            Patch::Absent if !self.phone.is_absent() => None,
+            patch => line(patch, current.unread_phone.as_ref(), UNREAD_PHONE, &at("phone"), faults),
+        };
+        let country = country.or(self.phone_country);
+        let phone = self.phone.checked(current.phone.clone(), |typed| {
+            text::keep(Phone::parse(&typed, country), &at("phone"), faults).flatten()
+        });
+        contact.phone = phone.filter(|_| contact.unread_phone.is_none());
+        contact
     }
 }
 
@@ -436,7 +436,7 @@ mod tests {
                 job_title: long(129),
                 email: owned("bertha"),
                 phone: owned("(850) 644-4200"),
-                unread_phone: None,
+                ..ContactInput::default()
             }),
         };
         assert_eq!(bad.validate("input.customer", &mut faults), None);
@@ -498,6 +498,24 @@ mod tests {
         let clear = CustomerPatch { address: Patch::Null, contact: Patch::Null, ..CustomerPatch::default() };
         let after = clear.apply(&customer, "input.customer", &mut Vec::new()).unwrap();
         assert!(after.address.is_empty() && after.contact.is_empty());
+    }
+
+    #[test]
+    fn what_takes_a_number_s_place_stands_alone_until_a_number_is_said() {
+        let change = |current: &Customer, contact: ContactPatch| {
+            let patch = CustomerPatch { contact: Patch::Value(contact), ..CustomerPatch::default() };
+            patch.apply(current, "input.customer", &mut Vec::new()).unwrap().contact
+        };
+        let unread = ContactPatch { unread_phone: Patch::Value("call Bertha".to_owned()), ..ContactPatch::default() };
+        let contact = change(&customer(), unread);
+        assert_eq!((contact.phone.as_ref(), contact.phone_as_typed()), (None, Some("call Bertha")));
+        let current = Customer { contact, ..customer() };
+        let other = ContactPatch { first_name: Patch::Null, ..ContactPatch::default() };
+        assert_eq!(change(&current, other).phone_as_typed(), Some("call Bertha"));
+        let cleared = ContactPatch { phone: Patch::Null, ..ContactPatch::default() };
+        assert_eq!(change(&current, cleared).phone_as_typed(), None);
+        let said = ContactPatch { phone: Patch::Value("(850) 644-4200".to_owned()), ..ContactPatch::default() };
+        assert_eq!(change(&current, said), customer().contact);
     }
 
     #[test]

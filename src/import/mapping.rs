@@ -205,7 +205,7 @@ impl Mapping {
         let has = |column: &Column| names.contains(&column.name);
         for column in &wanted {
             if names.iter().filter(|name| **name == column.name).count() > 1 {
-                return Err(format!("The header row has the column {} twice.", text::excerpt(&column.name)));
+                return Err(format!("the header row has the column {} twice", text::excerpt(&column.name)));
             }
         }
         let listed = || {
@@ -215,7 +215,7 @@ impl Mapping {
         for rule in self.rules.values().filter(|rule| rule.named) {
             if let Some(column) = rule.from.iter().find(|column| !has(column)) {
                 let name = text::excerpt(&column.name);
-                return Err(format!("The mapping names the column {name}, and the header row has {}.", listed()));
+                return Err(format!("the mapping names the column {name}, and the header row has {}", listed()));
             }
         }
         for needed in ["lead.customer.company", "lead.externalReference.id"] {
@@ -223,8 +223,8 @@ impl Mapping {
             if let Some(rule) = rule.filter(|rule| !rule.from.iter().any(has)) {
                 let names: Vec<_> = rule.from.iter().map(|column| column.name.as_str()).collect();
                 return Err(format!(
-                    "There is no column for {needed}, such as {}; the header row has {}. A mapping (--mapping) says which \
-                     it is.",
+                    "there is no column for {needed}, such as {}; the header row has {}. A mapping (--mapping) says which \
+                     it is",
                     names.join(" or "),
                     listed(),
                 ));
@@ -401,6 +401,6 @@ mod tests {
         assert!(header(&["Company"]).unwrap_err().contains("no column for lead.externalReference.id"));
         assert!(header(&["Id", "Company", "Email", "Email"]).unwrap_err().contains("the column Email twice"));
         let mapping = Mapping::read(GOOD, false).unwrap();
-        assert!(mapping.header(owned(&["Firma"])).unwrap_err().contains("The mapping names the column"));
+        assert!(mapping.header(owned(&["Firma"])).unwrap_err().contains("the mapping names the column"));
     }
 }

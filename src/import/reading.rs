@@ -195,6 +195,9 @@ impl<'r> Draft<'r> {
             }
         }
         self.sift();
+        if self.text(AMOUNT).is_some() && self.text(CURRENCY).is_none() {
+            self.drop(AMOUNT, "An amount is kept only with its currency.");
+        }
         if !self.faults.is_empty() {
             return Content::Faulty(std::mem::take(&mut self.faults));
         }
@@ -480,10 +483,6 @@ impl<'r> Draft<'r> {
                     self.drop(EMPLOYEES, &message);
                 }
             }
-        }
-        let (amount, currency) = (self.text(AMOUNT).is_some(), self.text(CURRENCY).is_some());
-        if amount && !currency {
-            self.drop(AMOUNT, "An amount is kept only with its currency.");
         }
     }
 

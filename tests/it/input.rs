@@ -85,6 +85,36 @@ on_both_databases! {
         rows.unchanged_since(&before, "an input full of faults").await;
     }
 
+    async fn texts_may_be_as_long_as_those_of_a_crm(world: World) {
+        let vendor = world.as_("acme", "SALES");
+        let long = json!({
+            "description": "\u{fc}".repeat(32_000),
+            "leadSource": "\u{fc}".repeat(255),
+            "customer": {
+                "company": "\u{fc}".repeat(255),
+                "industry": "\u{fc}".repeat(255),
+                "address": { "street": "\u{fc}".repeat(255), "country": "XK" },
+                "contact": { "jobTitle": "\u{fc}".repeat(128), "lastName": "\u{fc}".repeat(80) },
+            },
+        });
+        let selection = "lead { id description leadSource customer {
+            company industry address { street country } contact { jobTitle lastName } } }";
+        let without_id = |lead: &Value| {
+            let mut lead = lead.clone();
+            lead.as_object_mut().expect("a lead").remove("id");
+            lead
+        };
+        let mut input = long.clone();
+        input["title"] = json!("Long");
+        let answer = vendor.mutate("createLead", input, selection).await.ok();
+        assert_eq!(without_id(answer.at("/createLead/lead")), long);
+        let short = vendor.mutate("createLead", json!({ "title": "Short", "customer": { "company": "Short" } }), selection).await.ok();
+        let mut input = long.clone();
+        input["leadId"] = short.at("/createLead/lead/id").clone();
+        let answer = vendor.mutate("updateLead", input, selection).await.ok();
+        assert_eq!(without_id(answer.at("/updateLead/lead")), long);
+    }
+
     async fn a_value_that_is_not_acceptable_is_refused_at_its_place(world: World) {
         let vendor = world.as_("acme", "SALES");
         vendor.id().await;
