@@ -167,7 +167,7 @@ pub(super) fn pump(raw: impl Read, how: &How, send: &mut dyn FnMut(Record) -> bo
     let mut pump = Pump { how, allowance, send, index: 0, unkept: BTreeMap::new() };
     let decoded = decoded(raw, how.encoding).map_err(|fault| Unreadable::of(&fault))?;
     let extent = match how.format {
-        Format::Json => json::read(io::BufReader::with_capacity(1 << 16, decoded), &mut pump)?,
+        Format::Json => json::read(decoded, &mut pump)?,
         Format::Csv => {
             table::read(decoded, &mut pump)?;
             json::Extent::default()

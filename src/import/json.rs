@@ -1,6 +1,9 @@
 //! JSON, record by record: an array of them, or an object with `records`, or with `result` and `records` below it.
 
-use std::{fmt, io::Read};
+use std::{
+    fmt,
+    io::{BufReader, Read},
+};
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
@@ -27,7 +30,9 @@ const LIST: &str = "a list of records, {\"records\": [...]} or [...]";
 /// Hands on each record as soon as it is read.
 pub(super) fn read(reader: impl Read, pump: &mut Pump<'_>) -> Result<Extent, Unreadable> {
     let allowance = pump.allowance.clone();
-    let mut from = serde_json::Deserializer::from_reader(Guard::new(reader, allowance));
+    // The library asks for a byte at a time.
+    let buffered = BufReader::with_capacity(1 << 16, Guard::new(reader, allowance));
+    let mut from = serde_json::Deserializer::from_reader(buffered);
     let mut extent = Extent::default();
     let root = Root { pump, extent: &mut extent, prefix: String::new() };
     root.deserialize(&mut from).and_then(|()| from.end()).map_err(|fault| unreadable(&fault))?;

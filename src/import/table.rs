@@ -32,6 +32,7 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
         (Some(given), None) => given,
         (None, None) => delimiter(&head),
     };
+    let by_two = head.windows(2).find(|signs| signs[1] == b'\n').is_some_and(|signs| signs[0] == b'\r');
     let whole = Guard::new(Cursor::new(head).chain(reader), pump.allowance.clone());
     let mut rows = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(whole);
     let mut row = ByteRecord::new();
@@ -46,8 +47,7 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
         if !more {
             break;
         }
-        let line = row.position().map_or(0, csv::Position::line) + before;
-        let at = At::Line(line);
+        let at = At::Line(line(&row, rows.position().line(), by_two) + before);
         let Some(cells) = letters.read(&row) else {
             if header.is_none() || !pump.faulty(&at, "The row is not in UTF-8, as the rows before it are.".to_owned()) {
                 break;
@@ -90,6 +90,14 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
         return Err(Unreadable { message: "there is no header row".to_owned(), place: None });
     }
     Ok(())
+}
+
+/// The line that a row begins on. The library has read on to `now`: behind the line feed that ends the row, but before it
+/// where a carriage return stands there too; and its own beginning is then before the line feed of the row before.
+fn line(row: &ByteRecord, now: u64, by_two: bool) -> u64 {
+    let within = row.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+    let begun = row.position().map_or(0, csv::Position::line);
+    begun.max(now.saturating_sub(within).saturating_sub(u64::from(!by_two)))
 }
 
 fn name(delimiter: u8) -> &'static str {

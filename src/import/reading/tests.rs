@@ -487,7 +487,9 @@ fn a_table_is_read_in_every_encoding_and_with_every_delimiter() {
         let unkept: Vec<_> = end.unkept.into_iter().collect();
         assert_eq!(unkept, [("Fax".to_owned(), 1), ("column 9".to_owned(), 1)]);
         let first = records.remove(0);
-        assert!(first.place.starts_with("line "), "{}", first.place);
+        let before = usize::from(shown.starts_with("sep="));
+        assert_eq!(first.place, format!("line {}", 2 + before), "{shown}");
+        assert_eq!(records[1].place, format!("line {}", 5 + before), "{shown}");
         assert!(first.warnings.is_empty(), "{:?}", first.warnings);
         let reading = reading(first);
         assert_eq!(reading.reference.id, "00Q0S000002QgjUUAS");
@@ -497,6 +499,18 @@ fn a_table_is_read_in_every_encoding_and_with_every_delimiter() {
         assert_eq!(customer.address.street.as_deref(), Some("Bad\nTölz"));
         assert_eq!(customer.contact.phone.unwrap().e164, "+49804112345");
         assert_eq!((customer.employees, customer.address.country.as_deref()), (Some(1200), Some("DE")));
+    }
+}
+
+#[test]
+fn rows_stand_on_the_lines_that_an_editor_shows() {
+    for end in ["\n", "\r\n"] {
+        let rows = ["Id,Company", "00Q0S000002QgjU,a", "", "00Q0S000002QgjV,\"b", "c\"", "00Q0S000002Qgja,d", "x"];
+        for file in [rows.join(end), format!("{}{end}", rows.join(end))] {
+            let (records, _) = table(file.as_bytes()).unwrap();
+            let lines: Vec<_> = records.iter().map(|record| record.place.as_str()).collect();
+            assert_eq!(lines, ["line 2", "line 4", "line 6", "line 7"], "{file:?}");
+        }
     }
 }
 
