@@ -108,7 +108,7 @@ pub(super) async fn run(import: &Import, config: Config) -> Outcome {
         default_country: import.default_country,
         keep_opted_out: import.keep_opted_out,
     };
-    let (name, raw, length) = open(&import.file)?;
+    let Opened { name, raw, length } = open(&import.file)?;
     let passed = Arc::new(AtomicU64::new(0));
     let raw = Counted { raw, passed: passed.clone() };
     // What can't be read at all makes no database.
@@ -201,10 +201,16 @@ fn report(import: &Import, name: &str, summary: Summary, end: Result<End, Unread
     if messages.is_empty() { Ok(()) } else { Err(Failure { list, ..Failure::new(messages.join("\nerror: ")) }) }
 }
 
-/// The file's name for people, its bytes, and how many there are.
-fn open(file: &str) -> Result<(&str, Box<dyn Read + Send>, Option<u64>), Failure> {
+/// What is to be read: its name for people, its bytes, and how many there are.
+struct Opened<'f> {
+    name: &'f str,
+    raw: Box<dyn Read + Send>,
+    length: Option<u64>,
+}
+
+fn open(file: &str) -> Result<Opened<'_>, Failure> {
     if file == "-" {
-        return Ok(("standard input", Box::new(io::stdin()), None));
+        return Ok(Opened { name: "standard input", raw: Box::new(io::stdin()), length: None });
     }
     let unreadable = |error: io::Error| Failure::new(format!("{file} can't be read: {error}."));
     let opened = File::open(file).map_err(unreadable)?;
@@ -212,7 +218,7 @@ fn open(file: &str) -> Result<(&str, Box<dyn Read + Send>, Option<u64>), Failure
     if metadata.is_dir() {
         return Err(Failure::new(format!("{file} can't be read: it is a folder.")));
     }
-    Ok((file, Box::new(opened), metadata.is_file().then_some(metadata.len())))
+    Ok(Opened { name: file, raw: Box::new(opened), length: metadata.is_file().then_some(metadata.len()) })
 }
 
 struct Counted<R> {

@@ -56,14 +56,11 @@ impl Country {
 fn by_name(text: &str) -> Option<Country> {
     let words = words(text);
     let known = |words: &[String]| NAMES.get(&key(words)).copied();
-    match known(&words) {
-        Some(found) => found,
+    known(&words).unwrap_or_else(|| {
         // "Federal Republic of Germany", "Kingdom of Spain"
-        None => {
-            let rest: Vec<_> = words.into_iter().filter(|word| !FORMS.contains(&word.as_str())).collect();
-            known(&rest).flatten()
-        }
-    }
+        let rest: Vec<_> = words.into_iter().filter(|word| !FORMS.contains(&word.as_str())).collect();
+        known(&rest).flatten()
+    })
 }
 
 /// What a name is found by: its words in an order that doesn't depend on theirs.

@@ -98,13 +98,11 @@ impl<R: Read> Read for Guard<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         let Allowance(left) = &self.allowance;
-        match left.get().checked_sub(read as u64) {
-            Some(rest) => left.set(rest),
-            None => {
-                let message = "a record has more than 16 MiB; is there a quotation mark that is not closed?";
-                return Err(io::Error::other(message));
-            }
-        }
+        let Some(rest) = left.get().checked_sub(read as u64) else {
+            let message = "a record has more than 16 MiB; is there a quotation mark that is not closed?";
+            return Err(io::Error::other(message));
+        };
+        left.set(rest);
         Ok(read)
     }
 }

@@ -190,7 +190,7 @@ impl Mapping {
     ///
     /// # Errors
     /// What the table lacks, or has twice.
-    pub(super) fn header(&self, typed: Vec<String>) -> Result<Vec<String>, String> {
+    pub(super) fn header(&self, typed: &[String]) -> Result<Vec<String>, String> {
         let wanted: Vec<&Column> = self.rules.values().flat_map(|rule| &rule.from).collect();
         let names: Vec<String> = typed
             .iter()
@@ -394,13 +394,13 @@ mod tests {
     #[test]
     fn a_header_row_is_read_as_people_write_it_and_what_it_lacks_is_told() {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        let header = |names: &[&str]| Mapping::default().header(owned(names));
+        let header = |names: &[&str]| Mapping::default().header(&owned(names));
         let read = header(&["Lead ID", "company", "Lead Source", "First Name", "E-Mail", "Fax"]);
         assert_eq!(read, Ok(owned(&["Lead ID", "Company", "LeadSource", "FirstName", "Email", "Fax"])));
         assert!(header(&["Id", "Name"]).unwrap_err().contains("no column for lead.customer.company, such as Company"));
         assert!(header(&["Company"]).unwrap_err().contains("no column for lead.externalReference.id"));
         assert!(header(&["Id", "Company", "Email", "Email"]).unwrap_err().contains("the column Email twice"));
         let mapping = Mapping::read(GOOD, false).unwrap();
-        assert!(mapping.header(owned(&["Firma"])).unwrap_err().contains("the mapping names the column"));
+        assert!(mapping.header(&owned(&["Firma"])).unwrap_err().contains("the mapping names the column"));
     }
 }

@@ -156,7 +156,7 @@ const OWNER: &str = "owner.email";
 const AMOUNT: &str = "estimatedValue.amount";
 const CURRENCY: &str = "estimatedValue.currency";
 
-impl<'r> Draft<'r> {
+impl Draft<'_> {
     /// How people find the record in its own system.
     fn name(&self) -> Option<String> {
         let named = self.said.get(REFERENCE).or_else(|| self.said.get(COMPANY));
@@ -465,23 +465,21 @@ impl<'r> Draft<'r> {
         if let Some(said) = self.said.get_mut(WEBSITE)
             && let Some(typed) = &said.text
         {
-            match website(typed) {
-                Some(address) => said.text = Some(address),
-                None => {
-                    let message = format!("{} must be a web address, such as \"https://example.com\".", said.name);
-                    self.drop(WEBSITE, &message);
-                }
+            if let Some(address) = website(typed) {
+                said.text = Some(address);
+            } else {
+                let message = format!("{} must be a web address, such as \"https://example.com\".", said.name);
+                self.drop(WEBSITE, &message);
             }
         }
         if let Some(said) = self.said.get_mut(EMPLOYEES)
             && let Some(typed) = &said.text
         {
-            match whole_number(typed) {
-                Some(count) => said.text = Some(count.to_string()),
-                None => {
-                    let message = format!("{} must be a whole number.", said.name);
-                    self.drop(EMPLOYEES, &message);
-                }
+            if let Some(count) = whole_number(typed) {
+                said.text = Some(count.to_string());
+            } else {
+                let message = format!("{} must be a whole number.", said.name);
+                self.drop(EMPLOYEES, &message);
             }
         }
     }

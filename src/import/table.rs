@@ -55,8 +55,8 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
             continue;
         };
         let Some(names) = &header else {
-            let names = cells.iter().map(|name| name.trim().to_owned()).collect();
-            let read = pump.how.mapping.header(names);
+            let names: Vec<_> = cells.iter().map(|name| name.trim().to_owned()).collect();
+            let read = pump.how.mapping.header(&names);
             header = Some(read.map_err(|message| Unreadable { message, place: None })?);
             continue;
         };
@@ -95,7 +95,7 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
 /// The line that a row begins on. The library has read on to `now`: behind the line feed that ends the row, but before it
 /// where a carriage return stands there too; and its own beginning is then before the line feed of the row before.
 fn line(row: &ByteRecord, now: u64, by_two: bool) -> u64 {
-    let within = row.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
+    let within = row.as_slice().split(|byte| *byte == b'\n').skip(1).count() as u64;
     let begun = row.position().map_or(0, csv::Position::line);
     begun.max(now.saturating_sub(within).saturating_sub(u64::from(!by_two)))
 }
