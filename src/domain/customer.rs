@@ -10,14 +10,25 @@ use super::{
 };
 use crate::error::Fault;
 
+/// What a company's name may be.
+pub const COMPANY: Rules = Rules::line(255);
+/// What an industry may be.
+pub const INDUSTRY: Rules = Rules::line(255);
+/// What a job title may be.
+const JOB_TITLE: Rules = Rules::line(128);
+/// What a street may be.
+const STREET: Rules = Rules::lines(255);
+/// What may be kept in a phone number's place.
+const UNREAD_PHONE: Rules = Rules::line(100);
+
 /// The customer of a lead.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Customer {
-    /// The company's name, at most 200 characters, never blank.
+    /// The company's name, at most 255 characters, never blank.
     pub company: String,
     /// Its web address, in normal form.
     pub website: Option<String>,
-    /// Its industry, in the company's own words: at most 100 characters.
+    /// Its industry, in the company's own words: at most 255 characters.
     pub industry: Option<String>,
     /// How many people work there.
     pub employees: Option<i32>,
@@ -30,7 +41,7 @@ pub struct Customer {
 /// A postal address.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Address {
-    /// Street and number, which may take several lines: at most 200 characters.
+    /// Street and number, which may take several lines: at most 255 characters.
     pub street: Option<String>,
     /// Town: at most 100 characters.
     pub city: Option<String>,
@@ -38,7 +49,7 @@ pub struct Address {
     pub region: Option<String>,
     /// Postal code: at most 20 characters.
     pub postal_code: Option<String>,
-    /// An ISO 3166-1 alpha-2 code.
+    /// An ISO 3166-1 alpha-2 code, or `XK` for Kosovo.
     pub country: Option<String>,
 }
 
@@ -49,12 +60,15 @@ pub struct Contact {
     pub first_name: Option<String>,
     /// Last name: at most 100 characters.
     pub last_name: Option<String>,
-    /// What the person does there: at most 100 characters.
+    /// What the person does there: at most 128 characters.
     pub job_title: Option<String>,
     /// E-mail address.
     pub email: Option<String>,
     /// Phone number.
     pub phone: Option<Phone>,
+    /// What stands in another system where a phone number should, and is none that can be read: at most 100 characters.
+    /// None beside a number.
+    pub unread_phone: Option<String>,
 }
 
 impl Address {
@@ -68,6 +82,19 @@ impl Contact {
     /// Whether nothing is known of it.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// What was typed as its phone number, read or not.
+    pub fn phone_as_typed(&self) -> Option<&str> {
+        self.phone.as_ref().map(|phone| phone.typed.as_str()).or(self.unread_phone.as_deref())
+    }
+
+    /// The same with the phone number that was kept as these two; see [`Phone`].
+    pub fn reached_at(self, e164: Option<String>, typed: Option<String>) -> Self {
+        match (e164, typed) {
+            (Some(e164), Some(typed)) => Self { phone: Some(Phone { e164, typed }), unread_phone: None, ..self },
+            (_, unread_phone) => Self { phone: None, unread_phone, ..self },
+        }
     }
 }
 
@@ -116,6 +143,10 @@ pub struct ContactInput {
     pub email: Option<String>,
     /// As typed; see [`Contact::phone`]. Without a country's code it is one of the address's country.
     pub phone: Option<String>,
+    /// See [`Contact::unread_phone`]; kept where `phone` says nothing.
+    pub unread_phone: Option<String>,
+    /// The country that a number without a country's code is one of where the address has none.
+    pub phone_country: Option<Country>,
 }
 
 impl CustomerInput {
@@ -170,6 +201,10 @@ pub struct ContactPatch {
     pub email: Patch<String>,
     /// As typed. Without a country's code it is one of the address's country as it is after the update.
     pub phone: Patch<String>,
+    /// What takes the number's place. An update that mentions `phone` alone clears it.
+    pub unread_phone: Patch<String>,
+    /// The country that a number without a country's code is one of where the address has none.
+    pub phone_country: Option<Country>,
 }
 
 /// A new customer's field: what is not given is not there.
@@ -211,6 +246,8 @@ impl From<ContactInput> for ContactPatch {
             job_title: given(input.job_title),
             email: given(input.email),
             phone: given(input.phone),
+            unread_phone: given(input.unread_phone),
+            phone_country: input.phone_country,
         }
     }
 }
@@ -223,13 +260,13 @@ impl CustomerPatch {
         let at = |field: &str| format!("{prefix}.{field}");
         let company = match self.company {
             Patch::Absent => Some(current.company.clone()),
-            Patch::Null => Rules::line(200).required(None, &at("company"), faults),
-            Patch::Value(company) => Rules::line(200).required(Some(&company), &at("company"), faults),
+            Patch::Null => COMPANY.required(None, &at("company"), faults),
+            Patch::Value(company) => COMPANY.required(Some(&company), &at("company"), faults),
         };
         let website = self
             .website
             .checked(current.website.clone(), |typed| text::keep(web::clean(&typed), &at("website"), faults).flatten());
-        let industry = line(self.industry, current.industry.as_ref(), Rules::line(100), &at("industry"), faults);
+        let industry = line(self.industry, current.industry.as_ref(), INDUSTRY, &at("industry"), faults);
         let employees = self
             .employees
             .checked(current.employees, |count| text::keep(check_employees(count), &at("employees"), faults));
@@ -255,7 +292,7 @@ impl AddressPatch {
     fn apply(self, current: &Address, prefix: &str, faults: &mut Vec<Fault>) -> Address {
         let at = |field: &str| format!("{prefix}.{field}");
         Address {
-            street: line(self.street, current.street.as_ref(), Rules::lines(200), &at("street"), faults),
+            street: line(self.street, current.street.as_ref(), STREET, &at("street"), faults),
             city: line(self.city, current.city.as_ref(), Rules::line(100), &at("city"), faults),
             region: line(self.region, current.region.as_ref(), Rules::line(100), &at("region"), faults),
             postal_code: line(
@@ -277,17 +314,25 @@ impl ContactPatch {
     fn apply(self, current: &Contact, country: Option<Country>, prefix: &str, faults: &mut Vec<Fault>) -> Contact {
         let at = |field: &str| format!("{prefix}.{field}");
         let name = Rules::line(100);
-        Contact {
+        let mut contact = Contact {
             first_name: line(self.first_name, current.first_name.as_ref(), name, &at("firstName"), faults),
             last_name: line(self.last_name, current.last_name.as_ref(), name, &at("lastName"), faults),
-            job_title: line(self.job_title, current.job_title.as_ref(), name, &at("jobTitle"), faults),
+            job_title: line(self.job_title, current.job_title.as_ref(), JOB_TITLE, &at("jobTitle"), faults),
             email: self.email.checked(current.email.clone(), |typed| {
                 text::keep(email::clean(&typed), &at("email"), faults).flatten()
             }),
-            phone: self.phone.checked(current.phone.clone(), |typed| {
-                text::keep(Phone::parse(&typed, country), &at("phone"), faults).flatten()
-            }),
-        }
+            ..Contact::default()
+        };
+        contact.unread_phone = match self.unread_phone {
+            Patch::Absent if !self.phone.is_absent() => None,
+            patch => line(patch, current.unread_phone.as_ref(), UNREAD_PHONE, &at("phone"), faults),
+        };
+        let country = country.or(self.phone_country);
+        let phone = self.phone.checked(current.phone.clone(), |typed| {
+            text::keep(Phone::parse(&typed, country), &at("phone"), faults).flatten()
+        });
+        contact.phone = phone.filter(|_| contact.unread_phone.is_none());
+        contact
     }
 }
 
@@ -341,6 +386,7 @@ mod tests {
                 job_title: owned("Director of Vendor Relations"),
                 email: owned("bertha@fcof.net"),
                 phone: owned("(850) 644-4200"),
+                ..ContactInput::default()
             }),
         }
     }
@@ -375,10 +421,10 @@ mod tests {
         let bad = CustomerInput {
             company: owned("  "),
             website: owned("fcof.net"),
-            industry: long(101),
+            industry: long(256),
             employees: Some(-1),
             address: Some(AddressInput {
-                street: long(201),
+                street: long(256),
                 city: long(101),
                 region: owned("F\0L"),
                 postal_code: long(21),
@@ -387,9 +433,10 @@ mod tests {
             contact: Some(ContactInput {
                 first_name: long(101),
                 last_name: owned("\u{202E}rexoB"),
-                job_title: long(101),
+                job_title: long(129),
                 email: owned("bertha"),
                 phone: owned("(850) 644-4200"),
+                ..ContactInput::default()
             }),
         };
         assert_eq!(bad.validate("input.customer", &mut faults), None);
@@ -451,6 +498,24 @@ mod tests {
         let clear = CustomerPatch { address: Patch::Null, contact: Patch::Null, ..CustomerPatch::default() };
         let after = clear.apply(&customer, "input.customer", &mut Vec::new()).unwrap();
         assert!(after.address.is_empty() && after.contact.is_empty());
+    }
+
+    #[test]
+    fn what_takes_a_number_s_place_stands_alone_until_a_number_is_said() {
+        let change = |current: &Customer, contact: ContactPatch| {
+            let patch = CustomerPatch { contact: Patch::Value(contact), ..CustomerPatch::default() };
+            patch.apply(current, "input.customer", &mut Vec::new()).unwrap().contact
+        };
+        let unread = ContactPatch { unread_phone: Patch::Value("call Bertha".to_owned()), ..ContactPatch::default() };
+        let contact = change(&customer(), unread);
+        assert_eq!((contact.phone.as_ref(), contact.phone_as_typed()), (None, Some("call Bertha")));
+        let current = Customer { contact, ..customer() };
+        let other = ContactPatch { first_name: Patch::Null, ..ContactPatch::default() };
+        assert_eq!(change(&current, other).phone_as_typed(), Some("call Bertha"));
+        let cleared = ContactPatch { phone: Patch::Null, ..ContactPatch::default() };
+        assert_eq!(change(&current, cleared).phone_as_typed(), None);
+        let said = ContactPatch { phone: Patch::Value("(850) 644-4200".to_owned()), ..ContactPatch::default() };
+        assert_eq!(change(&current, said), customer().contact);
     }
 
     #[test]

@@ -20,9 +20,9 @@ use super::{
 /// The longest title, in characters.
 pub const TITLE_MAX: usize = 200;
 /// The longest description, in characters.
-pub const DESCRIPTION_MAX: usize = 10_000;
+pub const DESCRIPTION_MAX: usize = 32_000;
 /// The longest lead source, in characters.
-pub const LEAD_SOURCE_MAX: usize = 100;
+pub const LEAD_SOURCE_MAX: usize = 255;
 
 /// A workflow and its version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -269,7 +269,7 @@ impl Lead {
     pub fn differences(old: &Self, new: &Self) -> Vec<FieldChange> {
         const BESIDES: &[LeadField] = &[
             field("customer.contact.phoneAsTyped", FieldType::Text, |l| {
-                l.customer.contact.phone.as_ref().map(|phone| phone.typed.clone())
+                l.customer.contact.phone_as_typed().map(str::to_owned)
             }),
             field("expiresAt", FieldType::DateTime, |l| {
                 l.expires_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true))

@@ -13,9 +13,9 @@ pub struct Rules {
 }
 
 /// A text of one line, such as an action's `TEXT` field.
-pub const LINE: Rules = Rules::line(200);
+pub const LINE: Rules = Rules::line(255);
 /// A text of several lines, such as a reason or another `LONG_TEXT` field.
-pub const LONG: Rules = Rules::lines(2000);
+pub const LONG: Rules = Rules::lines(32_000);
 
 impl Rules {
     /// One line of at most `max` characters.

@@ -661,7 +661,7 @@ pub struct Contact {
     pub email: Option<EmailAddress>,
     /// The phone number as E.164.
     pub phone: Option<PhoneNumber>,
-    /// The phone number as it was typed.
+    /// The phone number as it was typed; there may be one without `phone`, where an import could not read it.
     pub phone_as_typed: Option<String>,
 }
 
@@ -686,7 +686,7 @@ impl From<&customer::Customer> for Customer {
                 job_title: contact.job_title.clone(),
                 email: contact.email.clone().map(EmailAddress),
                 phone: contact.phone.as_ref().map(|phone| PhoneNumber(phone.e164.clone())),
-                phone_as_typed: contact.phone.as_ref().map(|phone| phone.typed.clone()),
+                phone_as_typed: contact.phone_as_typed().map(str::to_owned),
             }),
         }
     }
@@ -793,11 +793,11 @@ pub enum OrderDirection {
 /// A customer, as a new lead has it.
 #[derive(Clone, Debug, InputObject)]
 pub struct CustomerInput {
-    /// The customer's company; at most 200 characters.
+    /// The customer's company; at most 255 characters.
     pub company: String,
     /// Its website.
     pub website: Option<Url>,
-    /// Its industry.
+    /// Its industry; at most 255 characters.
     pub industry: Option<String>,
     /// How many people it employs.
     pub employees: Option<i32>,
@@ -810,13 +810,13 @@ pub struct CustomerInput {
 /// A customer's address.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct AddressInput {
-    /// Street and number; may have several lines.
+    /// Street and number; may have several lines, at most 255 characters.
     pub street: Option<String>,
-    /// The city.
+    /// The city; at most 100 characters.
     pub city: Option<String>,
-    /// The state or province.
+    /// The state or province; at most 100 characters.
     pub region: Option<String>,
-    /// The postal code.
+    /// The postal code; at most 20 characters.
     pub postal_code: Option<String>,
     /// The country.
     pub country: Option<CountryCode>,
@@ -825,11 +825,11 @@ pub struct AddressInput {
 /// The person to speak to.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct ContactInput {
-    /// The first name.
+    /// The first name; at most 100 characters.
     pub first_name: Option<String>,
-    /// The last name.
+    /// The last name; at most 100 characters.
     pub last_name: Option<String>,
-    /// The title or position.
+    /// The title or position; at most 128 characters.
     pub job_title: Option<String>,
     /// The e-mail address.
     pub email: Option<EmailAddress>,
@@ -857,6 +857,7 @@ impl From<CustomerInput> for customer::CustomerInput {
                 job_title: contact.job_title,
                 email: contact.email.map(String::from),
                 phone: contact.phone.map(String::from),
+                ..customer::ContactInput::default()
             }),
         }
     }
@@ -929,6 +930,7 @@ impl From<UpdateCustomerInput> for customer::CustomerPatch {
                 job_title: patch(contact.job_title),
                 email: patch(contact.email).map(String::from),
                 phone: patch(contact.phone).map(String::from),
+                ..customer::ContactPatch::default()
             }),
         }
     }
@@ -971,9 +973,9 @@ impl From<ExternalReferenceInput> for reference::ExternalReferenceInput {
 pub struct CreateLeadInput {
     /// What the customer needs, in a line; at most 200 characters.
     pub title: String,
-    /// What the customer needs, at length; at most 10,000 characters.
+    /// What the customer needs, at length; at most 32,000 characters.
     pub description: Option<String>,
-    /// Where the lead came from, such as `Web`; at most 100 characters.
+    /// Where the lead came from, such as `Web`; at most 255 characters.
     pub lead_source: Option<String>,
     /// Whose need it is.
     pub customer: CustomerInput,
@@ -1309,6 +1311,7 @@ impl LeadMutation {
             partnership_id: input.partnership_id.map(|id| id.0),
             expires_at: input.expires_at.map(|at| at.0),
             external_reference: input.external_reference.map(Into::into),
+            owner: None,
             idempotency_key: input.idempotency_key,
         };
         let created = Box::pin(service(ctx).create_lead(member(ctx)?, new)).await.reply(ctx)?;

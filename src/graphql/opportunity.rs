@@ -224,7 +224,7 @@ pub struct CreateOpportunityInput {
     pub value: Option<MoneyInput>,
     /// When it is expected to close.
     pub close_date: Option<Date>,
-    /// What it is about; at most 10,000 characters.
+    /// What it is about; at most 32,000 characters.
     pub description: Option<String>,
     /// The city that the customer is in; at most 200 characters.
     pub city: Option<String>,

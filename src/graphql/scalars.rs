@@ -59,7 +59,7 @@ text_scalars! {
     Duration by "https://www.iso.org/iso-8601-date-and-time-format.html";
     /// A currency, ISO 4217: `EUR`.
     CurrencyCode by "https://www.iso.org/iso-4217-currency-codes.html";
-    /// A country, ISO 3166-1 alpha-2: `DE`.
+    /// A country, ISO 3166-1 alpha-2: `DE`; `XK` is Kosovo.
     CountryCode by "https://www.iso.org/iso-3166-country-codes.html";
     /// An e-mail address: `name@example.com`.
     EmailAddress by "https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address";

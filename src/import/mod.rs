@@ -1,24 +1,45 @@
 //! Leads from other systems' exports, created and shared one by one.
 //!
-//! A reader such as [`salesforce`] makes [`Record`]s of a file, without a database; [`run`] makes leads of them. To
-//! add a format: a file here that gives the same records, and its name in the command's `--format`.
+//! [`Records`] reads a file in a thread of its own, without a database; [`run`] makes leads of what comes. To add a
+//! format: a file here that hands its records to the same pump, and its name in [`Format`].
 
-pub mod salesforce;
+mod file;
+mod json;
+mod mapping;
+mod reading;
+mod salesforce;
+mod table;
+mod update;
 
-use std::collections::{BTreeMap, HashSet};
+pub use file::{End, Format, How, Missing, Records};
+pub use mapping::Mapping;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    io,
+};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use crate::{
     domain::{
         actor::{Member, Role},
         company::{Company, Partnership, PartnershipState},
+        email,
         global_id::{self, NodeType},
-        id::PartnershipId,
+        id::{LeadId, MemberId, PartnershipId},
+        lead::Lead,
         reference::ExternalReference,
         text,
         workflow::definition::Subject,
     },
     error::{Error, ErrorCode, Fault, Result},
-    service::{Service, lead::NewLead, member::Bearer},
+    service::{
+        Service,
+        lead::{LeadChange, LeadKey, NewLead},
+        member::Bearer,
+    },
 };
 
 /// The file can't be read as what it is said to be.
@@ -31,13 +52,10 @@ pub struct Unreadable {
     pub place: Option<(usize, usize)>,
 }
 
-/// Everything that a file holds.
-#[derive(Clone, Debug)]
-pub struct Export {
-    /// Its records, in its order.
-    pub records: Vec<Record>,
-    /// The fields that are not kept, each with how many records have a value there.
-    pub unkept: BTreeMap<String, usize>,
+impl Unreadable {
+    fn of(fault: &io::Error) -> Self {
+        Self { message: fault.to_string(), place: None }
+    }
 }
 
 /// One record of a file.
@@ -47,10 +65,20 @@ pub struct Record {
     pub index: usize,
     /// How the other system calls it.
     pub name: Option<String>,
-    /// Where it stands in the file, a JSON pointer such as `/records/3`.
-    pub pointer: String,
+    /// Where it stands in the file: a JSON pointer such as `/records/3`, or a line.
+    pub place: String,
     /// What it says.
     pub content: Content,
+    /// The values that are not kept, or not as what they should be.
+    pub warnings: Vec<Place>,
+    /// The values that are not kept because their person does not want it.
+    pub withheld: Vec<Place>,
+}
+
+impl Record {
+    fn of(name: Option<String>, place: String, content: Content) -> Self {
+        Self { index: 0, name, place, content, warnings: Vec::new(), withheld: Vec::new() }
+    }
 }
 
 /// What a record says.
@@ -68,9 +96,15 @@ pub enum Content {
 #[derive(Clone, Debug)]
 pub struct Reading {
     /// What is to be created; [`run`] adds template and partnership.
-    pub lead: NewLead,
+    pub new: NewLead,
+    /// What an update is to say.
+    pub change: LeadChange,
+    /// Whether the record gives the lead's title; else it is made of the company's name.
+    pub is_titled: bool,
     /// The record's name in its own system, by which it is known again.
     pub reference: ExternalReference,
+    /// The e-mail address of the lead's owner, with its place.
+    pub owner: Option<Place>,
     /// Which field of the record each input path was read from; see [`place_faults`].
     pub sources: Vec<Source>,
 }
@@ -78,31 +112,34 @@ pub struct Reading {
 /// Which field of a record an input path was read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The path in faults, such as `input.customer.contact.email`.
+    /// The path in faults, without `input`: `customer.contact.email`.
     pub path: &'static str,
-    /// The field, by a JSON pointer below the record, such as `/Email`.
-    pub field: String,
+    /// The field's name in the record.
+    pub name: String,
+    /// Where it stands in the file.
+    pub place: String,
     /// What it said.
     pub said: String,
 }
 
-/// What is wrong at one place of a record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What is to be said of one place of a record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// A JSON pointer into the file, such as `/records/3/Email`.
+    /// A JSON pointer into the file, such as `/records/3/Email`, or a line and a column's name.
+    #[serde(rename = "place")]
     pub pointer: String,
     /// What is wrong and what would be right.
     pub message: String,
 }
 
-/// A record that was not imported.
+/// A record of which something is to be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Faulty {
+pub struct Noted {
     /// Its place among the records, from 0.
     pub index: usize,
     /// How the other system calls it.
     pub name: Option<String>,
-    /// All that is wrong with it.
+    /// What is to be told.
     pub places: Vec<Place>,
 }
 
@@ -115,6 +152,8 @@ pub struct Plan {
     pub partnership: String,
     /// The template's key; the company's default where absent.
     pub template: Option<String>,
+    /// Whether leads that are here are brought up to date.
+    pub update: bool,
     /// Whether nothing is to be kept.
     pub dry_run: bool,
 }
@@ -124,14 +163,80 @@ pub struct Plan {
 pub struct Summary {
     /// How many leads were created, or would have been.
     pub created: usize,
-    /// How many records have their lead already.
+    /// How many were brought up to date, or would have been.
+    pub updated: usize,
+    /// How many records have their lead already, and say nothing new of it where that is asked.
     pub present: usize,
     /// How many records were passed over, by reason.
     pub skipped: BTreeMap<&'static str, usize>,
-    /// The records that were not imported.
-    pub faulty: Vec<Faulty>,
+    /// How many records were not imported.
+    pub faulty: usize,
+    /// How many values are not kept, or not as what they should be.
+    pub warnings: usize,
+    /// How many values are not kept because their person does not want it.
+    pub withheld: usize,
+    /// The first of the records that were not imported.
+    pub faults: Vec<Noted>,
+    /// The first of the records that were, but without a value or two.
+    pub warned: Vec<Noted>,
     /// Why the import ended before the file did.
-    pub stopped: Option<Error>,
+    pub stopped: Option<Stopped>,
+}
+
+/// Why an import ended before the file did.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The use cases can't go on.
+    Service(Error),
+    /// What became of a record can't be written down.
+    Outcome(io::Error),
+}
+
+/// The most places that a summary names, of each kind; all of them are in the outcomes.
+const NAMED: usize = 1000;
+
+/// What became of a record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// A lead was made of it.
+    Created,
+    /// Its lead was brought up to date.
+    Updated,
+    /// Its lead is here, and nothing of it was changed.
+    Unchanged,
+    /// It is passed over.
+    Skipped,
+    /// It was not imported.
+    Faulty,
+}
+
+/// A record and what became of it, as a line of JSON.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told<'r> {
+    /// Its place among the records, from 0.
+    pub index: usize,
+    /// Where it stands in the file.
+    pub place: &'r str,
+    /// How the other system calls it.
+    pub name: Option<&'r str>,
+    /// The other system and the record's id there.
+    pub reference: Option<&'r ExternalReference>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// The id of its lead.
+    pub lead_id: Option<String>,
+    /// The number of its lead.
+    pub lead_number: Option<String>,
+    /// Why it is passed over.
+    pub skipped: Option<&'static str>,
+    /// What is wrong with it.
+    pub faults: &'r [Place],
+    /// The values that are not kept, or not as what they should be.
+    pub warnings: &'r [Place],
+    /// The values that are not kept because their person does not want it.
+    pub withheld: &'r [Place],
 }
 
 /// The member that an import acts as.
@@ -145,55 +250,97 @@ fn bearer(company: &Company) -> Bearer {
     }
 }
 
-/// Makes leads of records, each in a transaction of its own, and says after each that it is done.
+/// The use cases as an import needs them, and the member that it acts as. In a dry run whatever they do is taken back.
 ///
 /// # Errors
 /// When no record can be imported: the partnership is not an ACTIVE one of the company, or there is no such template.
-/// What is wrong with one record is in the summary.
-pub async fn run(service: &Service, plan: &Plan, records: Vec<Record>, mut done: impl FnMut()) -> Result<Summary> {
+pub async fn prepare(service: Service, plan: &Plan) -> Result<(Service, Member)> {
     let bearer = bearer(&plan.company);
-    check(service, plan, &bearer).await?;
-    let member = if plan.dry_run { None } else { Some(service.sign_in(bearer.clone()).await?) };
+    check(&service, plan, &bearer).await?;
+    if plan.dry_run {
+        return service.rehearsing(&bearer).await;
+    }
+    let member = service.sign_in(bearer).await?;
+    Ok((service, member))
+}
+
+/// Makes leads of records, each in a transaction of its own, and says after each what became of it. What is wrong with
+/// a record is in the summary.
+pub async fn run(
+    service: &Service,
+    member: &Member,
+    plan: &Plan,
+    records: &mut Records,
+    mut told: impl FnMut(&Told<'_>) -> io::Result<()>,
+) -> Summary {
+    let mut caller = Caller { service, member, plan, rehearsed: HashSet::new(), owners: HashMap::new() };
     let mut summary = Summary::default();
-    let mut rehearsed = HashSet::new();
-    for record in records {
-        let Record { index, name, pointer, content } = record;
-        let outcome = match content {
+    while let Some(record) = records.next().await {
+        let Record { index, name, place, content, mut warnings, withheld } = *record;
+        let mut reference = None;
+        let mut skipped = None;
+        let mut lead = None;
+        let (outcome, faults) = match content {
             Content::Lead(reading) => {
-                let Reading { mut lead, reference, sources } = *reading;
-                lead.template_key.clone_from(&plan.template);
-                lead.partnership_id = Some(plan.partnership.clone());
-                let caller = Caller { service, bearer: &bearer, member: member.as_ref(), company: &plan.company };
-                match caller.create(lead, &reference, &mut rehearsed).await {
-                    Ok(true) => {
-                        summary.created += 1;
-                        Ok(())
+                reference = Some(reading.reference.clone());
+                match caller.import(*reading, &place, &mut warnings).await {
+                    Ok((outcome, known)) => {
+                        lead = known.filter(|_| !plan.dry_run || outcome != Outcome::Created);
+                        (outcome, Vec::new())
                     }
-                    Ok(false) => {
-                        summary.present += 1;
-                        Ok(())
-                    }
-                    Err(Error::Faults(faults)) if faults.iter().all(|fault| fault.code != ErrorCode::Unavailable) => {
-                        Err(place_faults(&faults, &sources, &pointer))
-                    }
-                    Err(error) => {
-                        summary.stopped = Some(error);
-                        break;
+                    Err(Refused::Record(faults)) => (Outcome::Faulty, faults),
+                    Err(Refused::All(error)) => {
+                        summary.stopped = Some(Stopped::Service(error));
+                        return summary;
                     }
                 }
             }
             Content::Skipped(why) => {
-                *summary.skipped.entry(why).or_default() += 1;
-                Ok(())
+                skipped = Some(why);
+                (Outcome::Skipped, Vec::new())
             }
-            Content::Faulty(places) => Err(places),
+            Content::Faulty(places) => (Outcome::Faulty, places),
         };
-        if let Err(places) = outcome {
-            summary.faulty.push(Faulty { index, name, places });
+        match outcome {
+            Outcome::Created => summary.created += 1,
+            Outcome::Updated => summary.updated += 1,
+            Outcome::Unchanged => summary.present += 1,
+            Outcome::Skipped => *summary.skipped.entry(skipped.unwrap_or_default()).or_default() += 1,
+            Outcome::Faulty => summary.faulty += 1,
         }
-        done();
+        if matches!(outcome, Outcome::Skipped | Outcome::Faulty) {
+            // Of a lead that did not come in, nothing is missed.
+            warnings.clear();
+        } else {
+            summary.withheld += withheld.len();
+        }
+        summary.warnings += warnings.len();
+        let said = Told {
+            index,
+            place: &place,
+            name: name.as_deref(),
+            reference: reference.as_ref(),
+            outcome,
+            lead_id: lead.as_ref().map(|lead| global_id::encode(NodeType::Lead, lead.id.0)),
+            lead_number: lead.map(|lead| lead.number),
+            skipped,
+            faults: &faults,
+            warnings: &warnings,
+            withheld: if outcome == Outcome::Faulty { &[] } else { &withheld },
+        };
+        if let Err(error) = told(&said) {
+            summary.stopped = Some(Stopped::Outcome(error));
+            return summary;
+        }
+        let note = |noted: &mut Vec<Noted>, places: Vec<Place>| {
+            if !places.is_empty() && noted.len() < NAMED {
+                noted.push(Noted { index, name: name.clone(), places });
+            }
+        };
+        note(&mut summary.faults, faults);
+        note(&mut summary.warned, warnings);
     }
-    Ok(summary)
+    summary
 }
 
 /// What is wrong with the whole is told once, and not of each record.
@@ -235,59 +382,159 @@ async fn partnership(service: &Service, plan: &Plan, reader: &Member) -> Result<
     Ok(service.partnerships_by_ids(reader, &[PartnershipId(id)]).await?.into_iter().next())
 }
 
+/// Why a record was not imported.
+enum Refused {
+    /// Something is wrong with it.
+    Record(Vec<Place>),
+    /// No other can be imported either.
+    All(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::All(error)
+    }
+}
+
 struct Caller<'a> {
     service: &'a Service,
-    bearer: &'a Bearer,
-    /// None in a dry run, in which nobody is recorded.
-    member: Option<&'a Member>,
-    company: &'a Company,
+    member: &'a Member,
+    plan: &'a Plan,
+    /// In a dry run the references of the leads that would be here by now, each by a part of its digest.
+    rehearsed: HashSet<u128>,
+    /// The members by their e-mail addresses in lower case; a bounded number of them.
+    owners: HashMap<String, Vec<MemberId>>,
 }
 
 impl Caller<'_> {
-    /// Whether the lead was created now; not, where it is there already.
-    async fn create(
-        &self,
-        lead: NewLead,
-        reference: &ExternalReference,
-        rehearsed: &mut HashSet<ExternalReference>,
-    ) -> Result<bool> {
-        if self.is_here(reference).await? || rehearsed.contains(reference) {
-            return Ok(false);
+    /// Creates or updates the lead of a record.
+    async fn import(
+        &mut self,
+        reading: Reading,
+        place: &str,
+        warnings: &mut Vec<Place>,
+    ) -> Result<(Outcome, Option<Lead>), Refused> {
+        let owner = self.owner(reading.owner.as_ref(), warnings).await?;
+        if let Some(lead) = self.known(&reading.reference).await? {
+            return self.update(lead, reading, owner, place).await;
         }
-        let Some(member) = self.member else {
-            self.service.rehearse_lead(self.bearer, lead).await?;
-            // A later record of the same name would find the lead of this one.
-            rehearsed.insert(reference.clone());
-            return Ok(true);
-        };
-        match self.service.create_lead(member, lead).await {
-            Ok(_) => Ok(true),
-            // Another import was faster.
-            Err(_) if self.is_here(reference).await? => Ok(false),
-            Err(error) => Err(error),
+        let digest = digest(&reading.reference);
+        if self.rehearsed.contains(&digest) {
+            return Ok((Outcome::Unchanged, None));
+        }
+        let mut new = reading.new;
+        new.template_key.clone_from(&self.plan.template);
+        new.partnership_id = Some(self.plan.partnership.clone());
+        new.owner = owner;
+        match self.service.create_lead(self.member, new).await {
+            Ok(created) => {
+                if self.plan.dry_run {
+                    // A later record of the same name would find the lead of this one.
+                    self.rehearsed.insert(digest);
+                }
+                Ok((Outcome::Created, Some(created.lead)))
+            }
+            // Another import may have been faster.
+            Err(error) => match self.known(&reading.reference).await? {
+                Some(lead) => Ok((Outcome::Unchanged, Some(lead))),
+                None => Err(refused(error, &reading.sources, place)),
+            },
         }
     }
 
-    async fn is_here(&self, reference: &ExternalReference) -> Result<bool> {
-        let reader = reader(self.company, self.bearer);
-        Ok(self.service.lead_by_reference(&reader, reference).await?.is_some())
+    async fn update(
+        &self,
+        lead: Lead,
+        reading: Reading,
+        owner: Option<MemberId>,
+        place: &str,
+    ) -> Result<(Outcome, Option<Lead>), Refused> {
+        if !self.plan.update {
+            return Ok((Outcome::Unchanged, Some(lead)));
+        }
+        let faulty = |error| refused(error, &reading.sources, place);
+        let change = update::change(&lead, reading.change.clone(), reading.is_titled, owner);
+        let Some(change) = change.map_err(|faults| faulty(faults.into()))? else {
+            return Ok((Outcome::Unchanged, Some(lead)));
+        };
+        let updated = self.service.update_lead(self.member, &LeadKey::Id(lead.id), &change).await.map_err(faulty)?;
+        let outcome = if updated.version == lead.version { Outcome::Unchanged } else { Outcome::Updated };
+        Ok((outcome, Some(updated)))
+    }
+
+    /// The lead that a record was made into.
+    async fn known(&self, reference: &ExternalReference) -> Result<Option<Lead>> {
+        let reader = Member { id: uuid::Uuid::nil().into(), ..self.member.clone() };
+        let id: Option<LeadId> = self.service.lead_by_reference(&reader, reference).await?;
+        match id {
+            Some(id) => self.service.lead(&reader, id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The member with the e-mail address of a record's owner.
+    async fn owner(&mut self, said: Option<&Place>, warnings: &mut Vec<Place>) -> Result<Option<MemberId>> {
+        const MOST: usize = 10_000;
+        let Some(said) = said else { return Ok(None) };
+        let warning = |why: String| {
+            let message = quoting(&format!("{why} The lead is imported without this owner."), &said.message);
+            Place { pointer: said.pointer.clone(), message }
+        };
+        let Ok(Some(address)) = email::clean(&said.message) else {
+            warnings.push(warning("The owner must be named by an e-mail address.".to_owned()));
+            return Ok(None);
+        };
+        let address = address.to_lowercase();
+        let found = if let Some(found) = self.owners.get(&address) {
+            found.clone()
+        } else {
+            let found = self.service.members_by_email(self.member, &address).await?;
+            if self.owners.len() >= MOST {
+                self.owners.clear();
+            }
+            self.owners.insert(address, found.clone());
+            found
+        };
+        match found.as_slice() {
+            [owner] => return Ok(Some(*owner)),
+            [] => warnings.push(warning(format!(
+                "{} has no member with the owner's e-mail address; a member is recorded with its first call.",
+                self.plan.company.slug
+            ))),
+            _ => warnings.push(warning(format!("{} has several members with this address.", self.plan.company.slug))),
+        }
+        Ok(None)
+    }
+}
+
+/// A part of a digest: enough to tell the records of a file apart.
+fn digest(reference: &ExternalReference) -> u128 {
+    let digest = Sha256::new().chain_update(&reference.system).chain_update([0]).chain_update(&reference.id).finalize();
+    digest.iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
+}
+
+fn refused(error: Error, sources: &[Source], place: &str) -> Refused {
+    match error {
+        Error::Faults(faults) if faults.iter().all(|fault| fault.code != ErrorCode::Unavailable) => {
+            Refused::Record(place_faults(&faults, sources, place))
+        }
+        error => Refused::All(error),
     }
 }
 
 /// Where the faults of an input stand in the record that it was read from: each is told in the record's own words.
-pub fn place_faults(faults: &[Fault], sources: &[Source], record: &str) -> Vec<Place> {
+fn place_faults(faults: &[Fault], sources: &[Source], record: &str) -> Vec<Place> {
     let place = |fault: &Fault| {
         let path = fault.field.as_deref().unwrap_or_default();
-        let Some(source) = sources.iter().find(|source| source.path == path) else {
+        let Some(source) = sources.iter().find(|source| path.strip_prefix("input.") == Some(source.path)) else {
             return Place { pointer: record.to_owned(), message: fault.message.clone() };
         };
-        let field = source.field.rsplit('/').next().unwrap_or_default();
         // The message begins with the field's name, as our own callers know it.
         let message = match fault.message.strip_prefix(text::name(path)) {
-            Some(rest) => format!("{field}{rest}"),
+            Some(rest) => format!("{}{rest}", source.name),
             None => fault.message.clone(),
         };
-        Place { pointer: format!("{record}{}", source.field), message: quoting(&message, &source.said) }
+        Place { pointer: source.place.clone(), message: quoting(&message, &source.said) }
     };
     faults.iter().map(place).collect()
 }

@@ -10,14 +10,11 @@ mod action;
 use super::{
     Service, Tx,
     authorize::{self, Purpose, WRITERS},
-    cursor, duplicate,
-    member::Bearer,
-    transaction,
+    cursor, duplicate, transaction,
 };
 use crate::{
     domain::{
         actor::{Member, Side},
-        company::Profile,
         customer::{Customer, CustomerInput, CustomerPatch},
         duration::latest,
         event::{FieldChange, Happening},
@@ -86,6 +83,8 @@ pub struct NewLead {
     pub expires_at: Option<DateTime<Utc>>,
     /// Its record in another system.
     pub external_reference: Option<ExternalReferenceInput>,
+    /// Who works it on the company's side; its creator where absent and a person.
+    pub owner: Option<MemberId>,
     /// Makes a repetition of this call safe.
     pub idempotency_key: Option<String>,
 }
@@ -344,7 +343,7 @@ impl Service {
             stage_kind: StageKind::Open,
             stage_locked: false,
             status: None,
-            owner: member.has(authorize::PEOPLE).then_some(member.id),
+            owner: new.owner.or_else(|| member.has(authorize::PEOPLE).then_some(member.id)),
             active: true,
             archived: false,
             reason: None,
@@ -774,6 +773,7 @@ struct Checked {
     partnership: Option<PartnershipId>,
     expires_at: Option<DateTime<Utc>>,
     reference: Option<ExternalReference>,
+    owner: Option<MemberId>,
 }
 
 impl Checked {
@@ -820,6 +820,7 @@ impl Checked {
             partnership,
             expires_at,
             reference,
+            owner: new.owner,
         })
     }
 }
@@ -829,33 +830,5 @@ impl Service {
     /// The lead that a record of another system was made into, as the caller's company named it.
     pub async fn lead_by_reference(&self, member: &Member, reference: &ExternalReference) -> Result<Option<LeadId>> {
         store::key::lead_by_reference(self.db().read(), Scope::of(member), &reference.system, &reference.id).await
-    }
-
-    /// Does all that [`Service::create_lead`] does for a member that may not be recorded yet, and takes it back:
-    /// nothing of it is kept, and what comes back is what the real call would say.
-    pub async fn rehearse_lead(&self, bearer: &Bearer, new: NewLead) -> Result<()> {
-        let refused = || Error::new(ErrorCode::Unauthenticated, "There is no such company.");
-        let company = self.company_by_slug(&bearer.company).await?.ok_or_else(refused)?;
-        let profile = Profile {
-            id: self.fresh(),
-            company: company.id,
-            name: bearer.name.clone().unwrap_or_else(|| bearer.subject.clone()),
-            email: bearer.email.clone(),
-            roles: bearer.roles.clone(),
-        };
-        let mut member = Member { id: profile.id, company: company.id, roles: bearer.roles.clone() };
-        authorize::role(&member, WRITERS, "create a lead")?;
-        let new = Checked::of(new)?;
-        let outcome: Result<()> = transaction!(self, tx, {
-            let (id, subject) = (profile.id, &bearer.subject);
-            member.id = store::company::record_member(tx.db(), id, company.id, subject, &profile, tx.now).await?;
-            self.insert_lead(tx, &member, &new).await?;
-            // An error rolls the transaction back; this one has nothing to say.
-            Err(Error::Faults(Vec::new()))
-        });
-        match outcome {
-            Err(Error::Faults(faults)) if faults.is_empty() => Ok(()),
-            outcome => outcome,
-        }
     }
 }

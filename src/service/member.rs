@@ -76,6 +76,11 @@ impl Service {
         store::company::members_by_ids(self.db.read(), ids).await
     }
 
+    /// Those of the caller's own company with that e-mail address, whatever its case; two at most.
+    pub async fn members_by_email(&self, member: &Member, email: &str) -> Result<Vec<MemberId>> {
+        store::company::members_by_email(self.db.read(), Scope::of(member), email).await
+    }
+
     /// The profile of a member, where the caller may know of it.
     pub async fn profile(&self, member: &Member, id: MemberId) -> Result<Option<Profile>> {
         store::company::visible_member(self.db.read(), Scope::of(member), id).await

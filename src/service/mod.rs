@@ -12,8 +12,9 @@ use uuid::Uuid;
 
 use crate::{
     domain::{
+        actor::Member,
         clock::Clock,
-        company::Company,
+        company::{Company, Profile},
         event::Happening,
         id::{CompanyId, EventId, LeadId, MemberId},
         ids::IdSource,
@@ -21,6 +22,7 @@ use crate::{
         workflow::definition::Definition,
     },
     error::{Error, ErrorCode, Result},
+    service::member::Bearer,
     store::{
         self,
         db::{Db, is_retryable},
@@ -81,6 +83,14 @@ pub struct Service {
     companies: Cache<CompanyId, Arc<Company>>,
     members: Cache<(String, String), Arc<member::Known>>,
     definitions: Cache<WorkflowRef, Arc<Definition>>,
+    rehearsal: Option<Rehearsal>,
+}
+
+/// Whose transactions are taken back at their ends.
+#[derive(Debug)]
+struct Rehearsal {
+    subject: String,
+    profile: Profile,
 }
 
 impl Service {
@@ -105,12 +115,31 @@ impl Service {
             companies: Cache::new(10_000),
             members: Cache::new(50_000),
             definitions: Cache::new(10_000),
+            rehearsal: None,
         })
     }
 
     /// The same with what an operator has set.
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same, but whatever it does is taken back: each use case says what it would say, and nothing is kept or told.
+    /// The member acts in it, and may be one that is not recorded yet.
+    pub async fn rehearsing(self, bearer: &Bearer) -> Result<(Self, Member)> {
+        let refused = || Error::new(ErrorCode::Unauthenticated, "There is no such company.");
+        let company = self.company_by_slug(&bearer.company).await?.ok_or_else(refused)?.id;
+        let recorded = store::company::member_by_subject(self.db.read(), company, &bearer.subject).await?;
+        let profile = Profile {
+            id: recorded.map_or_else(|| self.fresh(), |recorded| recorded.id),
+            company,
+            name: bearer.name.clone().unwrap_or_else(|| bearer.subject.clone()),
+            email: bearer.email.clone(),
+            roles: bearer.roles.clone(),
+        };
+        let member = Member { id: profile.id, company, roles: bearer.roles.clone() };
+        let rehearsal = Some(Rehearsal { subject: bearer.subject.clone(), profile });
+        Ok((Self { rehearsal, ..self }, member))
     }
 
     /// The time now, cut to milliseconds.
@@ -133,6 +162,9 @@ impl Service {
         let inner = self.db.begin().await.map_err(|error| if is_retryable(&error) { busy() } else { error.into() })?;
         let clock = self.clock.clone();
         let (now, warn_before) = (clock.now(), self.policy.warn_before);
+        if let Some(Rehearsal { subject, profile }) = &self.rehearsal {
+            store::company::record_member(&inner, profile.id, profile.company, subject, profile, now).await?;
+        }
         Ok(Tx { inner, now, clock, ids: self.ids.clone(), warn_before, events: Vec::new() })
     }
 
@@ -140,6 +172,7 @@ impl Service {
     /// was in the way and the whole is to be tried again.
     async fn finish<T>(&self, tx: Tx, outcome: Result<T>, attempt: &mut u32) -> Option<Result<T>> {
         let outcome = match outcome {
+            Ok(value) if self.rehearsal.is_some() => tx.take_back().await.map(|()| (value, Vec::new())),
             Ok(value) => tx.commit().await.map(|heads| (value, heads)),
             Err(error) => {
                 if let Err(error) = tx.inner.rollback().await {
@@ -250,14 +283,23 @@ impl Tx {
         self.events.push(NewEvent { id, audience, actor, lead, subject, happening, salt });
     }
 
+    async fn append(&self) -> Result<Vec<(CompanyId, i64)>> {
+        if self.events.is_empty() {
+            return Ok(Vec::new());
+        }
+        store::log::append(&self.inner, &self.events, self.now).await
+    }
+
     async fn commit(self) -> Result<Vec<(CompanyId, i64)>> {
-        let heads = if self.events.is_empty() {
-            Vec::new()
-        } else {
-            store::log::append(&self.inner, &self.events, self.now).await?
-        };
+        let heads = self.append().await?;
         self.inner.commit().await?;
         Ok(heads)
+    }
+
+    /// Does all that a commit does, and keeps nothing of it.
+    async fn take_back(self) -> Result<()> {
+        self.append().await?;
+        Ok(self.inner.rollback().await?)
     }
 }
 

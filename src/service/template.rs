@@ -11,6 +11,7 @@ use crate::{
     domain::{
         actor::{Member, Role},
         country::Country,
+        customer,
         duration::TimeLimit,
         event::{FieldChange, Happening},
         global_id::NodeType,
@@ -314,7 +315,7 @@ fn defaults(values: &[(String, String)], subject: Subject, faults: &mut Vec<Faul
                 }
                 continue;
             }
-            "customer.industry" => Rules::line(100),
+            "customer.industry" => customer::INDUSTRY,
             path if DEFAULTABLE.contains(&path) => Rules::lines(qualification::TEXT_MAX),
             _ => {
                 let message = format!("A template can give a value to {}.", DEFAULTABLE.join(", "));

@@ -7,7 +7,7 @@ use cosell_entity::{
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait, OnConflict},
+    sea_query::{Expr, ExprTrait, Func, OnConflict},
 };
 use uuid::Uuid;
 
@@ -180,6 +180,18 @@ pub async fn members_by_ids(db: &impl ConnectionTrait, ids: &[MemberId]) -> Resu
         .into_iter()
         .map(profile_of)
         .collect())
+}
+
+/// Those of the caller's own company with that e-mail address, whatever the case of its ASCII letters; two at most.
+pub async fn members_by_email(db: &impl ConnectionTrait, scope: Scope, email: &str) -> Result<Vec<MemberId>> {
+    let rows = member::Entity::find()
+        .filter(member::Column::CompanyId.eq(scope.company().0))
+        .filter(Func::lower(Expr::col(member::Column::Email)).eq(Func::lower(Expr::val(email))))
+        .order_by_asc(member::Column::Id)
+        .limit(2)
+        .all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| MemberId(row.id)).collect())
 }
 
 /// The members of the caller's own company.

@@ -27,7 +27,6 @@ use crate::{
         id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TemplateId},
         lead::{Destination, Details, Lead, WorkflowRef, received_number},
         money::Money,
-        phone::Phone,
         workflow::definition::{StageKind, TrackKey},
     },
     error::{Error, Result},
@@ -112,8 +111,9 @@ pub(super) fn lead_of(row: &QueryResult) -> Result<Lead> {
                 last_name: row.next()?,
                 job_title: row.next()?,
                 email: row.next()?,
-                phone: row.next::<Option<_>>()?.zip(row.next()?).map(|(e164, typed)| Phone { e164, typed }),
-            },
+                ..Contact::default()
+            }
+            .reached_at(row.next()?, row.next()?),
         },
         value: money_of(row.next()?, row.next()?)?,
         stage: row.next()?,
@@ -202,7 +202,7 @@ fn row_of(lead: &Lead) -> lead_view::Model {
         contact_job_title: customer.contact.job_title.clone(),
         contact_email: customer.contact.email.clone(),
         contact_phone: customer.contact.phone.as_ref().map(|phone| phone.e164.clone()),
-        contact_phone_typed: customer.contact.phone.as_ref().map(|phone| phone.typed.clone()),
+        contact_phone_typed: customer.contact.phone_as_typed().map(str::to_owned),
         value_amount: value.map(Money::to_scaled),
         value_currency: value.map(|value| value.currency().code().to_owned()),
         stage_key: lead.stage.clone(),

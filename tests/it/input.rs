@@ -48,7 +48,7 @@ on_both_databases! {
         let before = rows.now().await;
         let answer = vendor.mutate("createLead", json!({
             "title": " \t ",
-            "description": "x".repeat(10_001),
+            "description": "x".repeat(32_001),
             "leadSource": "We\u{202e}b",
             "customer": {
                 "company": "\u{200b}",
@@ -85,6 +85,36 @@ on_both_databases! {
         rows.unchanged_since(&before, "an input full of faults").await;
     }
 
+    async fn texts_may_be_as_long_as_those_of_a_crm(world: World) {
+        let vendor = world.as_("acme", "SALES");
+        let long = json!({
+            "description": "\u{fc}".repeat(32_000),
+            "leadSource": "\u{fc}".repeat(255),
+            "customer": {
+                "company": "\u{fc}".repeat(255),
+                "industry": "\u{fc}".repeat(255),
+                "address": { "street": "\u{fc}".repeat(255), "country": "XK" },
+                "contact": { "jobTitle": "\u{fc}".repeat(128), "lastName": "\u{fc}".repeat(80) },
+            },
+        });
+        let selection = "lead { id description leadSource customer {
+            company industry address { street country } contact { jobTitle lastName } } }";
+        let without_id = |lead: &Value| {
+            let mut lead = lead.clone();
+            lead.as_object_mut().expect("a lead").remove("id");
+            lead
+        };
+        let mut input = long.clone();
+        input["title"] = json!("Long");
+        let answer = vendor.mutate("createLead", input, selection).await.ok();
+        assert_eq!(without_id(answer.at("/createLead/lead")), long);
+        let short = vendor.mutate("createLead", json!({ "title": "Short", "customer": { "company": "Short" } }), selection).await.ok();
+        let mut input = long.clone();
+        input["leadId"] = short.at("/createLead/lead/id").clone();
+        let answer = vendor.mutate("updateLead", input, selection).await.ok();
+        assert_eq!(without_id(answer.at("/updateLead/lead")), long);
+    }
+
     async fn a_value_that_is_not_acceptable_is_refused_at_its_place(world: World) {
         let vendor = world.as_("acme", "SALES");
         vendor.id().await;
@@ -98,8 +128,8 @@ on_both_databases! {
             (lead(&["title"], json!("\u{0}")), INVALID, "input.title"),
             (lead(&["title"], json!("a\u{2066}b")), INVALID, "input.title"),
             (lead(&["title"], json!("two\nlines")), INVALID, "input.title"),
-            (lead(&["leadSource"], json!("x".repeat(101))), INVALID, "input.leadSource"),
-            (lead(&["customer", "company"], json!("x".repeat(201))), INVALID, "input.customer.company"),
+            (lead(&["leadSource"], json!("x".repeat(256))), INVALID, "input.leadSource"),
+            (lead(&["customer", "company"], json!("x".repeat(256))), INVALID, "input.customer.company"),
             (lead(&["customer", "company"], json!(" ")), REQUIRED, "input.customer.company"),
             (lead(&["estimatedValue"], euros("-0.01")), INVALID, "input.estimatedValue.amount"),
             (lead(&["estimatedValue"], euros("1.005")), INVALID, "input.estimatedValue.amount"),

@@ -396,7 +396,14 @@ impl Need {
                 industry: some(self.industry),
                 employees: Some(self.employees),
                 address: Some(AddressInput { street, city, region, postal_code, country }),
-                contact: Some(ContactInput { first_name, last_name, job_title, email, phone }),
+                contact: Some(ContactInput {
+                    first_name,
+                    last_name,
+                    job_title,
+                    email,
+                    phone,
+                    ..ContactInput::default()
+                }),
             },
             estimated_value: Some(MoneyInput { amount: self.value.0.to_owned(), currency: self.value.1.to_owned() }),
             ..NewLead::default()

@@ -321,9 +321,9 @@ mod tests {
             (
                 "TEXT",
                 json!(" a "),
-                vec![json!(1), json!("a\nb"), json!("a\u{0}"), json!("x".repeat(201)), json!("\u{0}")],
+                vec![json!(1), json!("a\nb"), json!("a\u{0}"), json!("x".repeat(256)), json!("\u{0}")],
             ),
-            ("LONG_TEXT", json!("a\nb"), vec![json!(true), json!("\u{202E}a"), json!("x".repeat(2001))]),
+            ("LONG_TEXT", json!("a\nb"), vec![json!(true), json!("\u{202E}a"), json!("x".repeat(32_001))]),
             ("INTEGER", json!(-3), vec![json!("3"), json!(3.5), json!(1e300), json!(u64::MAX)]),
             ("DECIMAL", json!("-3.25"), vec![json!(3.25), json!("1e3"), json!("x")]),
             ("DATE", json!("2026-11-21"), vec![json!("2026-02-30"), json!("21.11.2026"), json!(2026)]),
@@ -333,7 +333,7 @@ mod tests {
             (
                 "MEMBER",
                 json!("AgGQLFwAAHAAgAAAAAAAAAE"),
-                vec![json!(1), json!("x".repeat(201)), json!("a\nb"), json!("abc"), json!("AwGQLFwAAHAAgAAAAAAAAAE")],
+                vec![json!(1), json!("x".repeat(256)), json!("a\nb"), json!("abc"), json!("AwGQLFwAAHAAgAAAAAAAAAE")],
             ),
             (
                 "OPPORTUNITY",

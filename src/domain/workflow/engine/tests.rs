@@ -766,7 +766,7 @@ fn a_decline_needs_a_reason_that_is_not_blank() {
         assert_eq!((fault.code, fault.field.as_deref()), (ErrorCode::Required, Some("input.reason")));
         assert_eq!((fault.action.as_deref(), fault.stage.as_deref()), (Some("decline"), Some("pending")));
     }
-    let values = json!({"reason": "x".repeat(2001)});
+    let values = json!({"reason": "x".repeat(32_001)});
     let refusal = run(&partner_lead(), &facts("pending"), RECEIVER, "decline", &values).unwrap_err();
     assert_eq!(code(refusal), ErrorCode::InvalidInput);
 }
