@@ -17,6 +17,7 @@ mod m20261122_000003_marketing_lists;
 mod m20261122_000004_board;
 mod m20261122_000005_audit_trail;
 mod m20261122_000006_kinds;
+mod m20261128_000001_text;
 
 /// The migrations in their order.
 #[derive(Debug)]
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_board::Migration),
             Box::new(m20261122_000005_audit_trail::Migration),
             Box::new(m20261122_000006_kinds::Migration),
+            Box::new(m20261128_000001_text::Migration),
         ]
     }
 }

@@ -498,7 +498,11 @@ impl Service {
                 let happening = Happening::LeadUpdated { changes: shared };
                 tx.happened(audience, Some(member.id), Some(id), None, happening);
             }
+            let views = [Some((&loaded.mine, &mine)), loaded.other.as_ref().zip(other.as_ref())];
+            let views: Vec<_> = views.into_iter().flatten().collect();
+            let before = duplicate::before(tx, &views).await?;
             authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+            duplicate::tell_of_change(tx, before).await?;
             Ok(mine)
         })
     }
@@ -764,8 +768,8 @@ impl Service {
         let profile = Profile {
             id: self.fresh(),
             company: company.id,
-            name: bearer.name.clone().unwrap_or_else(|| bearer.subject.clone()),
-            email: bearer.email.clone(),
+            name: bearer.shown_name(),
+            email: bearer.checked_email().unwrap_or_default(),
             roles: bearer.roles.clone(),
         };
         let mut member = Member { id: profile.id, company: company.id, roles: bearer.roles.clone() };
