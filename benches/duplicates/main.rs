@@ -115,7 +115,9 @@ async fn insert(db: &Db, coming: &Lead, partner: &Member, number: i64, way: Way)
     lead::insert_view(&tx, coming).await.expect("a view");
     let mut found = 0;
     if way == Way::LookUp {
-        let matches = duplicate::matches(&tx, Scope::system(coming.company), &[coming.id]).await.expect("matches");
+        let matches = duplicate::matches(&tx, Scope::system(coming.company), &[coming.id], coming.created_at)
+            .await
+            .expect("matches");
         found = matches.into_values().flatten().filter(|other| other.score == 100 && other.earlier).count();
     }
     tx.commit().await.expect("a commit");

@@ -18,12 +18,14 @@ pub struct Model {
     /// In its normal form.
     #[sea_orm(primary_key, auto_increment = false)]
     pub value: String,
-    /// When the lead came to the company.
+    /// Since when the company has the lead with this key.
     #[sea_orm(primary_key, auto_increment = false)]
     pub created_at: DateTimeUtc,
     /// The lead.
     #[sea_orm(primary_key, auto_increment = false)]
     pub lead_id: Uuid,
+    /// Until when its being the first is protected; for ever where there is none.
+    pub protected_until: Option<DateTimeUtc>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -46,6 +46,8 @@ pub struct Model {
     /// What a new lead has where nobody said, by path.
     #[sea_orm(column_type = "JsonBinary")]
     pub defaults: Option<Json>,
+    /// How long the first lead of a customer has priority, an ISO 8601 duration.
+    pub duplicate_protection: Option<String>,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

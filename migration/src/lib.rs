@@ -18,6 +18,7 @@ mod m20261122_000004_board;
 mod m20261122_000005_audit_trail;
 mod m20261122_000006_kinds;
 mod m20261128_000001_shipped_versions;
+mod m20261128_000001_text;
 mod m20261128_000002_received_numbers;
 
 /// The migrations in their order.
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_kinds::Migration),
             Box::new(m20261128_000001_shipped_versions::Migration),
             Box::new(m20261128_000002_received_numbers::Migration),
+            Box::new(m20261128_000001_text::Migration),
         ]
     }
 }

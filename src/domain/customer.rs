@@ -199,7 +199,9 @@ pub struct ContactPatch {
     pub job_title: Patch<String>,
     /// See [`Contact::email`].
     pub email: Patch<String>,
-    /// As typed. Without a country's code it is one of the address's country as it is after the update.
+    /// As typed. Without a country's code it is one of the address's country as it is after the update. Where it is absent
+    /// and the country changes, what was typed before is read again, and stays as it is where it is no number of that
+    /// country.
     pub phone: Patch<String>,
     /// What takes the number's place. An update that mentions `phone` alone clears it.
     pub unread_phone: Patch<String>,
@@ -275,13 +277,18 @@ impl CustomerPatch {
             Patch::Null => Address::default(),
             Patch::Value(patch) => patch.apply(&current.address, &at("address"), faults),
         };
+        let country = address.country.as_deref().and_then(|code| Country::parse(code).ok());
+        let mut known = current.contact.clone();
+        if let (Some(country), Some(phone)) = (country, &known.phone)
+            && address.country != current.address.country
+            && let Some(phone) = phone.read_in(country)
+        {
+            known.phone = Some(phone);
+        }
         let contact = match self.contact {
-            Patch::Absent => current.contact.clone(),
+            Patch::Absent => known,
             Patch::Null => Contact::default(),
-            Patch::Value(patch) => {
-                let country = address.country.as_deref().and_then(|code| Country::parse(code).ok());
-                patch.apply(&current.contact, country, &at("contact"), faults)
-            }
+            Patch::Value(patch) => patch.apply(&known, country, &at("contact"), faults),
         };
         let customer = Customer { company: company?, website, industry, employees, address, contact };
         (faults.len() == before).then_some(customer)
@@ -516,6 +523,38 @@ mod tests {
         assert_eq!(change(&current, cleared).phone_as_typed(), None);
         let said = ContactPatch { phone: Patch::Value("(850) 644-4200".to_owned()), ..ContactPatch::default() };
         assert_eq!(change(&current, said), customer().contact);
+    }
+
+    #[test]
+    fn a_corrected_country_corrects_the_phone_that_was_typed_without_one() {
+        let typed = |phone: &str, country: &str| {
+            let address = AddressInput { country: owned(country), ..AddressInput::default() };
+            let contact = ContactInput { phone: owned(phone), ..ContactInput::default() };
+            let input = CustomerInput {
+                company: owned("Acme"),
+                address: Some(address),
+                contact: Some(contact),
+                ..CustomerInput::default()
+            };
+            input.validate("input.customer", &mut Vec::new()).unwrap()
+        };
+        let moved = |customer: Customer, country: Patch<String>, contact: Patch<ContactPatch>| {
+            let address = Patch::Value(AddressPatch { country, ..AddressPatch::default() });
+            let patch = CustomerPatch { address, contact, ..CustomerPatch::default() };
+            patch.apply(&customer, "input.customer", &mut Vec::new()).unwrap().contact.phone.unwrap()
+        };
+        let to = |code: &str| Patch::Value(code.to_owned());
+        let phone = moved(typed("05121 23456", "DE"), to("AT"), Patch::Absent);
+        assert_eq!((phone.e164.as_str(), phone.typed.as_str()), ("+43512123456", "05121 23456"));
+        let contact = Patch::Value(ContactPatch { first_name: to("Bertha"), ..ContactPatch::default() });
+        assert_eq!(moved(typed("05121 23456", "DE"), to("AT"), contact).e164, "+43512123456");
+        assert_eq!(moved(typed("+49 30 123456", "DE"), to("AT"), Patch::Absent).e164, "+4930123456");
+        assert_eq!(
+            moved(typed("(850) 644-4200", "US"), to("DK"), Patch::Absent).e164,
+            "+18506444200",
+            "none of Denmark's"
+        );
+        assert_eq!(moved(typed("030 123456", "DE"), Patch::Null, Patch::Absent).e164, "+4930123456");
     }
 
     #[test]

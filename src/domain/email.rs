@@ -2,17 +2,18 @@
 
 use email_address::{EmailAddress, Options};
 
-use super::text::Rules;
+use super::text::{self, Rules};
 
 /// The longest address that SMTP can carry (RFC 5321, erratum 1690).
 const MAX: usize = 254;
 
-/// The address trimmed, or none where it is blank. It is one mailbox at a domain with a dot, without a display name.
+/// The address trimmed and without the unseen signs that come along when one is copied, or none where it is blank. It is
+/// one mailbox at a domain with a dot, without a display name.
 ///
 /// # Errors
 /// A predicate for the caller.
 pub fn clean(typed: &str) -> Result<Option<String>, String> {
-    let Some(address) = Rules::line(MAX).clean(typed)? else {
+    let Some(address) = Rules::line(MAX).clean(&text::plain(typed))? else {
         return Ok(None);
     };
     let options = Options::default().with_required_tld().without_domain_literal().without_display_text();
@@ -34,6 +35,14 @@ mod tests {
             assert_eq!(clean(&format!(" {good} ")), Ok(Some(good.to_owned())));
         }
         assert_eq!(clean("  "), Ok(None));
+        for copied in [
+            "\u{202A}bertha@fcof.net\u{202C}",
+            "\u{2066}bertha\u{200B}@fcof.net\u{2069}\u{FE0D}",
+            "ｂｅｒｔｈａ＠ｆｃｏｆ．ｎｅｔ",
+            "\u{FEFF}bertha@fcof\u{AD}.net\u{200E}",
+        ] {
+            assert_eq!(clean(copied), Ok(Some("bertha@fcof.net".to_owned())), "{}", copied.escape_unicode());
+        }
         let long = format!("{}@{}.com", "a".repeat(64), "b".repeat(190));
         for bad in [
             "bertha",

@@ -3,7 +3,10 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::id::{CompanyId, MarketingListId, MemberId};
+use super::{
+    id::{CompanyId, MarketingListId, MemberId},
+    text::folded,
+};
 
 /// The longest name, in characters.
 pub const NAME_MAX: usize = 100;
@@ -66,9 +69,10 @@ pub enum ListingChange {
     Removed,
 }
 
-/// A name as it is compared: neither case nor the width of a gap tells two names apart.
+/// A name as it is compared: neither case nor the form of its letters nor the width of a gap tells two names apart. A
+/// change of it comes with a migration that writes it anew.
 pub fn name_key(name: &str) -> String {
-    name.split_whitespace().map(str::to_lowercase).collect::<Vec<_>>().join(" ")
+    folded(name)
 }
 
 #[cfg(test)]
@@ -78,7 +82,10 @@ mod tests {
     #[test]
     fn names_are_compared_whatever_their_case_and_gaps() {
         assert_eq!(name_key("  Spring \u{a0} FAIR 2026 "), name_key("spring fair 2026"));
-        assert_eq!(name_key("ÄÖÜ"), name_key("äöü"));
+        assert_eq!(name_key("ÄÖÜ"), name_key("äöu\u{308}"));
+        assert_eq!(name_key("ΑΓΟΡΑΣ STRASSE"), name_key("αγορας straße"));
+        assert_eq!(name_key("Spring\u{200B}fair"), name_key("ＳＰＲＩＮＧｆａｉｒ"));
+        assert_ne!(name_key("Ä"), name_key("A"));
         assert_ne!(name_key("Spring fair"), name_key("Springfair"));
     }
 }

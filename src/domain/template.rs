@@ -33,6 +33,8 @@ pub struct Template {
     pub convert_within: Option<TimeLimit>,
     /// The time from one recurring check to the next (mission B8).
     pub check_every: Option<TimeLimit>,
+    /// How long the first lead of a customer has priority over later ones, from when it came; none for ever (mission B6).
+    pub duplicate_protection: Option<TimeLimit>,
     /// The paths of the fields that a new lead must have, out of [`FIELDS`](super::lead::FIELDS).
     pub required_fields: Vec<String>,
     /// What a new lead has where nobody said, by path.

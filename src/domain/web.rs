@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::text::Rules;
+use super::text::{self, Rules};
 
 /// The longest address kept, in characters.
 const MAX: usize = 2048;
@@ -13,7 +13,7 @@ const MAX: usize = 2048;
 /// # Errors
 /// A predicate for the caller.
 pub fn clean(typed: &str) -> Result<Option<String>, String> {
-    let Some(address) = Rules::line(MAX).clean(typed)? else {
+    let Some(address) = Rules::line(MAX).clean(&text::without_format(typed))? else {
         return Ok(None);
     };
     let fault =
@@ -48,6 +48,7 @@ mod tests {
             ("https://example.com", "https://example.com/"),
             (" HTTP://Example.com/a?b=c#d ", "http://example.com/a?b=c#d"),
             ("https://exämple.de/ü", "https://xn--exmple-cua.de/%C3%BC"),
+            ("\u{202A}https://example.com\u{200B}/\u{202C}", "https://example.com/"),
             ("http://127.0.0.1:8080/x", "http://127.0.0.1:8080/x"),
         ] {
             assert_eq!(clean(typed), Ok(Some(kept.to_owned())), "{typed}");

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Interface, Object, Result, SimpleObject, Union};
+use async_graphql::{Context, Enum, ID, InputObject, Interface, MaybeUndefined, Object, Result, SimpleObject, Union};
 
 use super::{
     comment::Comment,
@@ -17,6 +17,7 @@ use super::{
     member,
     opportunity::Opportunity,
     page::{connect, connection},
+    query::id_or_none,
     scalars::DateTime,
     service,
     task::{Task, TaskChange},
@@ -909,15 +910,16 @@ impl ActivityKind {
     }
 }
 
-/// Which activity to list. What is absent does not matter; all that is given has to hold.
+/// Which activity to list. What is absent does not matter, and so what is null, unless it says
+/// otherwise; all that is given has to hold.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct ActivityFilter {
-    /// About this lead.
-    pub lead_id: Option<ID>,
+    /// About this lead; null: about none.
+    pub lead_id: MaybeUndefined<ID>,
     /// Of one of these kinds.
     pub kind: Option<Vec<ActivityKind>>,
-    /// Done by this member.
-    pub actor_id: Option<ID>,
+    /// Done by this member; null: by the system.
+    pub actor_id: MaybeUndefined<ID>,
     /// At this time or later.
     pub since: Option<DateTime>,
     /// Before this time.
@@ -926,7 +928,7 @@ pub struct ActivityFilter {
 
 impl ActivityFilter {
     pub(super) fn of_lead(lead: LeadId) -> Self {
-        Self { lead_id: Some(super::id(NodeType::Lead, lead.0)), ..Self::default() }
+        Self { lead_id: MaybeUndefined::Value(super::id(NodeType::Lead, lead.0)), ..Self::default() }
     }
 }
 
@@ -935,11 +937,10 @@ pub(super) async fn page(
     filter: ActivityFilter,
     request: PageRequest,
 ) -> Result<ActivityConnection> {
-    let id = |id: &Option<ID>, kind, field| id.as_ref().map(|id| super::parse_id(ctx, id, kind, field)).transpose();
     let filter = activity::ActivityFilter {
-        lead: id(&filter.lead_id, NodeType::Lead, "filter.leadId")?.map(Into::into),
+        lead: id_or_none(ctx, filter.lead_id, NodeType::Lead, "filter.leadId")?,
         kinds: filter.kind.map(|kinds| kinds.into_iter().map(ActivityKind::recorded).collect()),
-        actor: id(&filter.actor_id, NodeType::Member, "filter.actorId")?.map(Into::into),
+        actor: id_or_none(ctx, filter.actor_id, NodeType::Member, "filter.actorId")?,
         since: filter.since.map(|at| at.0),
         until: filter.until.map(|at| at.0),
     };

@@ -2,14 +2,14 @@
 
 use async_graphql::{Context, Enum, Object, Result};
 
-use super::{error::Reply, lead::Lead, load};
+use super::{error::Reply, lead::Lead, load, scalars::DateTime};
 use crate::{domain::duplicate, error::Error};
 
 /// What two leads have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "duplicate::Reason")]
 pub enum DuplicateReason {
-    /// The customer's name: without case, accents, punctuation, and the legal form at its end.
+    /// The customer's name: without case, accents, punctuation, and the legal form at either end.
     CompanyName,
     /// The domain of the customer's website or of its contact's e-mail address, unless many companies share it.
     WebDomain,
@@ -45,9 +45,16 @@ impl DuplicateCandidate {
         self.found.reasons.iter().copied().map(Into::into).collect()
     }
 
-    /// Whether the other lead came to the viewer's company first.
+    /// Whether the other lead has priority: it had first what the two share, and its protection is not over while this
+    /// one's lasts.
     async fn came_first(&self) -> bool {
         self.found.earlier
+    }
+
+    /// Until when the one of the two that has priority keeps it against those that come later; null for ever. Once it has
+    /// passed, the next one has priority.
+    async fn protected_until(&self) -> Option<DateTime> {
+        self.found.protected_until.map(DateTime)
     }
 }
 

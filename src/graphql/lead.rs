@@ -726,26 +726,27 @@ impl From<reference::ExternalReference> for ExternalReference {
     }
 }
 
-/// Which leads to list. What is absent does not matter; all that is given has to hold.
+/// Which leads to list. What is absent does not matter, and so what is null, unless it says
+/// otherwise; all that is given has to hold.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct LeadFilter {
     /// In one of these stages, by key, such as `pending`.
     pub stage: Option<Vec<String>>,
     /// In a stage of one of these kinds.
     pub stage_kind: Option<Vec<StageKind>>,
-    /// In one of these statuses, by key, such as `requires_more_info`.
-    pub status: Option<Vec<String>>,
+    /// In one of these statuses, by key, such as `requires_more_info`; null: on a workflow without statuses.
+    pub status: MaybeUndefined<Vec<String>>,
     /// The viewer's company is on this side.
     pub side: Option<Side>,
-    /// With this owner on the viewer's side.
-    pub owner_id: Option<ID>,
+    /// With this owner on the viewer's side; null: without one.
+    pub owner_id: MaybeUndefined<ID>,
     /// From this template.
     pub template_id: Option<ID>,
     /// On the workflow of this template, whatever the version and whichever template of which company they started
     /// from: what stands on the template's board.
     pub workflow_of_template_id: Option<ID>,
-    /// Last shared across this partnership.
-    pub partnership_id: Option<ID>,
+    /// Last shared across this partnership; null: never shared.
+    pub partnership_id: MaybeUndefined<ID>,
     /// In the archive or out of it. Where absent, archived leads are left out unless `stage`, `stageKind` or `status` is
     /// given.
     pub archived: Option<bool>,
@@ -753,7 +754,9 @@ pub struct LeadFilter {
     pub active: Option<bool>,
     /// Whose running counter ends before this time.
     pub expiring_before: Option<DateTime>,
-    /// With this text in title, customer or number, whatever the case; 1 to 100 characters.
+    /// With each of these words somewhere in title, number, or the customer's company, contact and e-mail address, in any
+    /// order, whatever the case, the accents and the form of the letters. At most 100 characters and 10 words; blank is as
+    /// good as absent.
     pub text: Option<String>,
 }
 
@@ -833,7 +836,7 @@ pub struct ContactInput {
     pub job_title: Option<String>,
     /// The e-mail address.
     pub email: Option<EmailAddress>,
-    /// The phone number as typed; without a country code it is read as one of the address's country.
+    /// The phone number as typed; without `+` or `00` it is read as one of the address's country, and of no other's.
     pub phone: Option<PhoneNumber>,
 }
 

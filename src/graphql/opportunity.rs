@@ -164,17 +164,18 @@ impl Opportunity {
 
 connection!(OpportunityConnection, OpportunityEdge, Opportunity, "opportunities");
 
-/// Which opportunities to list. What is absent does not matter; all that is given has to hold.
+/// Which opportunities to list. What is absent does not matter, and so what is null, unless it says
+/// otherwise; all that is given has to hold.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct OpportunityFilter {
     /// In one of these stages, by key, such as `proposal`.
     pub stage: Option<Vec<String>>,
     /// In a stage of one of these kinds.
     pub stage_kind: Option<Vec<StageKind>>,
-    /// Worked by this member.
-    pub responsible_id: Option<ID>,
-    /// What this lead became.
-    pub lead_id: Option<ID>,
+    /// Worked by this member; null: by nobody.
+    pub responsible_id: MaybeUndefined<ID>,
+    /// What this lead became; null: what no lead became.
+    pub lead_id: MaybeUndefined<ID>,
 }
 
 /// A new opportunity. What a conversion leaves out is taken from the lead where it can be; what is null is empty.

@@ -2,14 +2,15 @@
 
 #![allow(clippy::too_many_arguments, reason = "a field has the arguments that its clients need")]
 
-use async_graphql::{Context, ID, Object, Result};
+use async_graphql::{Context, ID, MaybeUndefined, Object, Result};
 
 use super::{
     activity::{self, ActivityConnection, ActivityFilter},
     audit::{self, AuditRecordConnection},
     board::{self, LeadBoard},
     company::{
-        Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, Track, profile,
+        Member, MemberConnection, MemberEdge, Partnership, PartnershipConnection, PartnershipEdge, Track, patch,
+        profile,
     },
     error::{Reply, written},
     lead::{Lead, LeadConnection, LeadFilter, LeadOrder, OrderDirection, lead_at_hand, leads_at_hand},
@@ -30,8 +31,9 @@ use crate::{
     domain::{
         global_id::NodeType,
         id::{LeadId, MarketingListId, OpportunityId},
+        patch::Patch,
         template,
-        text::Rules,
+        text::{Rules, invalid, words},
         workflow::definition::Subject,
     },
     error::{ErrorCode, Fault},
@@ -40,6 +42,8 @@ use crate::{
 
 /// The longest text to search for, in characters.
 const SEARCH_MAX: usize = 100;
+/// The most words of it.
+const WORDS_MAX: usize = 10;
 /// The most ids of one `nodes` call.
 const NODES_MAX: usize = 100;
 
@@ -49,6 +53,20 @@ pub struct Query;
 
 fn missing(what: &str, field: &str) -> async_graphql::Error {
     written(&Fault::new(ErrorCode::NotFound, format!("There is no such {what}.")).at(field))
+}
+
+/// What a filter's id asks for; null is to be none.
+pub(super) fn id_or_none<T: From<uuid::Uuid>>(
+    ctx: &Context<'_>,
+    id: MaybeUndefined<ID>,
+    kind: NodeType,
+    field: &str,
+) -> Result<Patch<T>> {
+    Ok(match patch(id) {
+        Patch::Absent => Patch::Absent,
+        Patch::Null => Patch::Null,
+        Patch::Value(id) => Patch::Value(parse_id(ctx, &id, kind, field)?.into()),
+    })
 }
 
 fn optional_id(ctx: &Context<'_>, id: Option<&ID>, kind: NodeType, field: &str) -> Result<Option<uuid::Uuid>> {
@@ -159,12 +177,11 @@ impl Query {
     ) -> Result<OpportunityConnection> {
         let member = member(ctx)?;
         let filter = filter.unwrap_or_default();
-        let responsible = filter.responsible_id.as_ref();
         let filter = store::opportunity::OpportunityFilter {
             stages: filter.stage,
             kinds: filter.stage_kind.map(|kinds| kinds.into_iter().map(Into::into).collect()),
-            responsible: optional_id(ctx, responsible, NodeType::Member, "filter.responsibleId")?.map(Into::into),
-            lead: optional_id(ctx, filter.lead_id.as_ref(), NodeType::Lead, "filter.leadId")?.map(Into::into),
+            responsible: id_or_none(ctx, filter.responsible_id, NodeType::Member, "filter.responsibleId")?,
+            lead: id_or_none(ctx, filter.lead_id, NodeType::Lead, "filter.leadId")?,
         };
         let request = request(first, after, last, before);
         let page = service(ctx).opportunities(member, &filter, request).await.reply(ctx)?;
@@ -211,11 +228,10 @@ impl Query {
     ) -> Result<TaskConnection> {
         let member = member(ctx)?;
         let filter = filter.unwrap_or_default();
-        let assignee = filter.assignee_id.as_ref();
         let filter = store::thread::TaskFilter {
             lead: optional_id(ctx, filter.lead_id.as_ref(), NodeType::Lead, "filter.leadId")?.map(Into::into),
             states: filter.state.map(|states| states.into_iter().map(Into::into).collect()),
-            assignee: optional_id(ctx, assignee, NodeType::Member, "filter.assigneeId")?.map(Into::into),
+            assignee: id_or_none(ctx, filter.assignee_id, NodeType::Member, "filter.assigneeId")?,
             assigned_to: filter.assigned_to_us.map(|own| (member.company, own)),
             due_before: filter.due_before.map(|at| at.0),
         };
@@ -331,15 +347,9 @@ impl Query {
 /// Which leads; `by_stage` where the place that asks does so stage by stage.
 async fn lead_filter(ctx: &Context<'_>, filter: LeadFilter, by_stage: bool) -> Result<store::lead::LeadFilter> {
     let viewer = member(ctx)?;
-    let by_stage = by_stage || filter.stage.is_some() || filter.stage_kind.is_some() || filter.status.is_some();
-    let mut faults = Vec::new();
-    let text = filter.text.as_deref();
-    let text = text.and_then(|text| Rules::line(SEARCH_MAX).required(Some(text), "filter.text", &mut faults));
-    if let Some(fault) = faults.first() {
-        return Err(written(fault));
-    }
-    let (owner, template) = (filter.owner_id.as_ref(), filter.template_id.as_ref());
-    let partnership = filter.partnership_id.as_ref();
+    let by_stage = by_stage || filter.stage.is_some() || filter.stage_kind.is_some() || filter.status.is_value();
+    let words = words_of(filter.text.as_deref())?;
+    let template = filter.template_id.as_ref();
     let workflow_of = filter.workflow_of_template_id.as_ref();
     let workflow_of = optional_id(ctx, workflow_of, NodeType::LeadTemplate, "filter.workflowOfTemplateId")?;
     let workflows = match workflow_of {
@@ -349,15 +359,27 @@ async fn lead_filter(ctx: &Context<'_>, filter: LeadFilter, by_stage: bool) -> R
     Ok(store::lead::LeadFilter {
         stages: filter.stage,
         kinds: filter.stage_kind.map(|kinds| kinds.into_iter().map(Into::into).collect()),
-        statuses: filter.status,
+        statuses: patch(filter.status),
         side: filter.side.map(Into::into),
-        owner: optional_id(ctx, owner, NodeType::Member, "filter.ownerId")?.map(Into::into),
+        owner: id_or_none(ctx, filter.owner_id, NodeType::Member, "filter.ownerId")?,
         template: optional_id(ctx, template, NodeType::LeadTemplate, "filter.templateId")?.map(Into::into),
         workflows,
-        partnership: optional_id(ctx, partnership, NodeType::Partnership, "filter.partnershipId")?.map(Into::into),
+        partnership: id_or_none(ctx, filter.partnership_id, NodeType::Partnership, "filter.partnershipId")?,
         archived: filter.archived.or((!by_stage).then_some(false)),
         active: filter.active.or(Some(true)),
         expiring_before: filter.expiring_before.map(|at| at.0),
-        text,
+        words,
     })
+}
+
+/// The words to search for; none where the text is blank.
+fn words_of(text: Option<&str>) -> Result<Vec<String>> {
+    let mut faults = Vec::new();
+    let text = Rules::line(SEARCH_MAX).optional(text, "filter.text", &mut faults);
+    let words = text.as_deref().map(words).unwrap_or_default();
+    if words.len() > WORDS_MAX {
+        let message = format!("must have at most {WORDS_MAX} words; it has {}", words.len());
+        faults.push(invalid("filter.text", &message));
+    }
+    faults.first().map_or(Ok(words), |fault| Err(written(fault)))
 }

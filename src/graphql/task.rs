@@ -154,15 +154,16 @@ impl TaskConnection {
     }
 }
 
-/// Which tasks to list. What is absent does not matter; all that is given has to hold.
+/// Which tasks to list. What is absent does not matter, and so what is null, unless it says
+/// otherwise; all that is given has to hold.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct TaskFilter {
     /// On this lead.
     pub lead_id: Option<ID>,
     /// In one of these states.
     pub state: Option<Vec<TaskState>>,
-    /// To be done by this member.
-    pub assignee_id: Option<ID>,
+    /// To be done by this member; null: by no member in particular.
+    pub assignee_id: MaybeUndefined<ID>,
     /// true: to be done by the viewer's company; false: by the other one.
     pub assigned_to_us: Option<bool>,
     /// Due before this time.

@@ -70,6 +70,13 @@ impl LeadTemplate {
         Ok(limit.map(|limit| Duration(limit.to_string())))
     }
 
+    /// How long the first lead of a customer has priority over later ones, from when it came; null for ever, and for a
+    /// template of the other side. Leads that come from partners follow the company's default template.
+    async fn duplicate_protection(&self, ctx: &Context<'_>) -> Result<Option<Duration>> {
+        let limit = self.0.duplicate_protection.as_ref().filter(|_| self.is_own(ctx));
+        Ok(limit.map(|limit| Duration(limit.to_string())))
+    }
+
     /// What starts from it.
     async fn subject(&self) -> WorkflowSubject {
         self.0.subject.into()
@@ -161,6 +168,9 @@ pub struct CreateLeadTemplateInput {
     pub convert_within: Option<Duration>,
     /// The time from one recurring check to the next, where the workflow counts that; none where absent.
     pub check_every: Option<Duration>,
+    /// How long the first lead of a customer has priority over later ones, from when it came; for ever where absent. Of
+    /// leads that come from partners the company's default template says it.
+    pub duplicate_protection: Option<Duration>,
     /// The paths of the fields that a new lead must have, such as `customer.contact.email`.
     pub required_fields: Option<Vec<String>>,
     /// What a new lead has where nobody said.
@@ -193,6 +203,9 @@ pub struct UpdateLeadTemplateInput {
     pub convert_within: MaybeUndefined<Duration>,
     /// The time from one recurring check to the next.
     pub check_every: MaybeUndefined<Duration>,
+    /// How long the first lead of a customer has priority over later ones, from when it came; null for ever. What came
+    /// before the change keeps what it was promised.
+    pub duplicate_protection: MaybeUndefined<Duration>,
     /// The paths of the fields that a new lead must have; null for none.
     pub required_fields: MaybeUndefined<Vec<String>>,
     /// What a new lead has where nobody said; null for nothing.
@@ -236,6 +249,7 @@ impl TemplateMutation {
                 answer_within: input.answer_within.map(|limit| Some(limit.into())).into(),
                 convert_within: input.convert_within.map(|limit| Some(limit.into())).into(),
                 check_every: input.check_every.map(|limit| Some(limit.into())).into(),
+                duplicate_protection: input.duplicate_protection.map(|limit| Some(limit.into())).into(),
                 required_fields: input.required_fields.map(Some).into(),
                 defaults: input.defaults.map(|defaults| Some(pairs(defaults))).into(),
                 is_default: input.is_default,
@@ -260,6 +274,7 @@ impl TemplateMutation {
             answer_within: patch(input.answer_within).map(String::from),
             convert_within: patch(input.convert_within).map(String::from),
             check_every: patch(input.check_every).map(String::from),
+            duplicate_protection: patch(input.duplicate_protection).map(String::from),
             required_fields: patch(input.required_fields),
             defaults: patch(input.defaults).map(pairs),
             is_default: input.is_default,

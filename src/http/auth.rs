@@ -297,7 +297,8 @@ impl Trusted {
             subject: required(claims, &places.subject)?,
             roles,
             name: optional(claims, &places.name),
-            email: optional(claims, &places.email),
+            // Whether it is one is checked where it is recorded, which tells the operator.
+            email: claims.pointer(&places.email).and_then(Value::as_str).map(str::to_owned),
             expires_at,
         })
     }

@@ -9,6 +9,7 @@ use crate::{
         event::Event,
         id::{CompanyId, EventId, LeadId, MemberId},
         page::{Page, PageRequest},
+        patch::Patch,
     },
     error::{ErrorCode, Fault, Result},
     store::{
@@ -18,15 +19,15 @@ use crate::{
     },
 };
 
-/// Which events are asked for.
+/// Which events are asked for. What is absent does not matter; what is null is to be none.
 #[derive(Clone, Debug, Default)]
 pub struct ActivityFilter {
     /// About this lead.
-    pub lead: Option<LeadId>,
+    pub lead: Patch<LeadId>,
     /// Of these kinds, by the name of [`crate::domain::event::Happening`]'s variant in the log.
     pub kinds: Option<Vec<&'static str>>,
     /// Done by this member.
-    pub actor: Option<MemberId>,
+    pub actor: Patch<MemberId>,
     /// At this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Before this time.
@@ -73,7 +74,7 @@ impl Service {
     ) -> Result<Vec<Event>> {
         let below = up_to.checked_add(1);
         let window = LogWindow { limit, above: Some(position), below, descending: false, last: false };
-        let filter = EventFilter { lead, ..EventFilter::default() };
+        let filter = EventFilter { lead: lead.map_or(Patch::Absent, Patch::Value), ..EventFilter::default() };
         Ok(store::log::events(self.db().read(), Scope::system(company), &filter, window).await?.items)
     }
 

@@ -64,6 +64,7 @@ impl Service {
                     answer_within: limit(Limit::Answer, "P7D")?,
                     convert_within: limit(Limit::Convert, "P30D")?,
                     check_every: limit(Limit::Check, "P1M")?,
+                    duplicate_protection: None,
                     required_fields: Vec::new(),
                     defaults: BTreeMap::new(),
                     is_default: matches!(definition.key.as_str(), builtin::SHARED_LEAD | builtin::OPPORTUNITY),

@@ -520,16 +520,22 @@ impl Service {
                 let happening = Happening::LeadUpdated { changes: shared };
                 tx.happened(audience, Some(member.id), Some(id), None, happening);
             }
-            if reviews.is_empty() {
-                authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
-                return Ok(mine);
-            }
+            let before = {
+                let views = [Some((&loaded.mine, &mine)), loaded.other.as_ref().zip(other.as_ref())];
+                let views: Vec<_> = views.into_iter().flatten().collect();
+                duplicate::before(tx, &views).await?
+            };
             let mut parties = Parties { mine, other };
             for action in &reviews {
                 parties = Box::pin(self.review(tx, member, parties, action)).await?;
             }
             let Parties { mine, other } = parties;
-            self.save(tx, loaded, action::Moved { mine: mine.clone(), other, passing: None }).await?;
+            if reviews.is_empty() {
+                authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+            } else {
+                self.save(tx, loaded, action::Moved { mine: mine.clone(), other, passing: None }).await?;
+            }
+            duplicate::tell_of_change(tx, before).await?;
             Ok(mine)
         })
     }

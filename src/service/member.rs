@@ -4,6 +4,7 @@ use crate::{
     domain::{
         actor::{Member, Role},
         company::{Profile, is_slug},
+        email,
         id::MemberId,
         text,
     },
@@ -34,20 +35,33 @@ pub(crate) struct Known {
     profile: Profile,
 }
 
+impl Bearer {
+    /// The name that others see: the token's, or its subject where that says none.
+    pub fn shown_name(&self) -> String {
+        let name = self.name.as_deref().and_then(|name| text::LINE.clean(name).ok().flatten());
+        name.unwrap_or_else(|| text::excerpt(&self.subject))
+    }
+
+    /// The e-mail address; an error where the token says something that is none.
+    pub(super) fn checked_email(&self) -> std::result::Result<Option<String>, String> {
+        self.email.as_deref().map_or(Ok(None), email::clean)
+    }
+}
+
 impl Service {
     /// The member that a verified token names; recorded, or brought up to date, where the token says something new.
     ///
     /// # Errors
     /// `UNAUTHENTICATED` where the token names a company that is not here.
     pub async fn sign_in(&self, bearer: Bearer) -> Result<Member> {
+        let (name, checked) = (bearer.shown_name(), bearer.checked_email());
+        let email = checked.clone().unwrap_or_default();
         let key = (bearer.company, bearer.subject);
         let roles = bearer.roles;
-        let name = bearer.name.as_deref().and_then(|name| text::LINE.clean(name).ok().flatten());
-        let name = name.unwrap_or_else(|| text::excerpt(&key.1));
         if let Some(known) = self.members.get(&key)
             && known.profile.roles == roles
             && known.profile.name == name
-            && known.profile.email == bearer.email
+            && known.profile.email == email
         {
             return Ok(known.member.clone());
         }
@@ -57,8 +71,7 @@ impl Service {
             return Err(refused());
         }
         let company = store::company::by_slug(self.db.read(), &key.0).await?.ok_or_else(refused)?;
-        let mut profile =
-            Profile { id: self.fresh(), company: company.id, name, email: bearer.email, roles: roles.clone() };
+        let mut profile = Profile { id: self.fresh(), company: company.id, name, email, roles: roles.clone() };
         let recorded = store::company::member_by_subject(self.db.read(), company.id, &key.1).await?;
         profile.id = match recorded {
             Some(recorded) if recorded == (Profile { id: recorded.id, ..profile.clone() }) => recorded.id,
@@ -66,6 +79,10 @@ impl Service {
                 store::company::record_member(tx.db(), profile.id, company.id, &key.1, &profile, tx.now).await
             })?,
         };
+        if let Err(fault) = checked {
+            // Seldom: what was recorded is known from here on.
+            tracing::warn!(member = %profile.id, "the e-mail address in a member's token is not kept: it {fault}");
+        }
         let member = Member { id: profile.id, company: company.id, roles };
         self.members.insert(key, Known { member: member.clone(), profile }.into());
         Ok(member)

@@ -57,6 +57,8 @@ pub struct TemplateChange {
     pub convert_within: Patch<String>,
     /// The time from one recurring check to the next, an ISO 8601 duration; null for none.
     pub check_every: Patch<String>,
+    /// How long the first lead of a customer has priority, an ISO 8601 duration; null for ever.
+    pub duplicate_protection: Patch<String>,
     /// The paths of the fields that a new lead must have; null for none.
     pub required_fields: Patch<Vec<String>>,
     /// What a new lead has where nobody said, by path; null for nothing.
@@ -121,6 +123,7 @@ impl Service {
                 answer_within: None,
                 convert_within: None,
                 check_every: None,
+                duplicate_protection: None,
                 required_fields: Vec::new(),
                 defaults: BTreeMap::new(),
                 is_default: false,
@@ -259,6 +262,18 @@ fn apply(change: &TemplateChange, template: &mut Template, definition: &Definiti
     limit(&change.answer_within, &mut template.answer_within, Limit::Answer, "input.answerWithin");
     limit(&change.convert_within, &mut template.convert_within, Limit::Convert, "input.convertWithin");
     limit(&change.check_every, &mut template.check_every, Limit::Check, "input.checkEvery");
+    match &change.duplicate_protection {
+        Patch::Absent => {}
+        Patch::Null => template.duplicate_protection = None,
+        Patch::Value(_) if definition.subject != Subject::Lead => {
+            let message =
+                "Only leads are looked through for duplicates, so only a template of leads protects the first.";
+            faults.push(Fault::invalid("input.duplicateProtection", message));
+        }
+        Patch::Value(text) => {
+            template.duplicate_protection = text::keep(TimeLimit::parse(text), "input.duplicateProtection", faults);
+        }
+    }
     match &change.required_fields {
         Patch::Absent => {}
         Patch::Null => template.required_fields.clear(),
@@ -346,6 +361,7 @@ fn differences(old: &Template, new: &Template) -> Vec<FieldChange> {
         FieldChange::of("answerWithin", limit(&old.answer_within), limit(&new.answer_within)),
         FieldChange::of("convertWithin", limit(&old.convert_within), limit(&new.convert_within)),
         FieldChange::of("checkEvery", limit(&old.check_every), limit(&new.check_every)),
+        FieldChange::of("duplicateProtection", limit(&old.duplicate_protection), limit(&new.duplicate_protection)),
         FieldChange::of("requiredFields", required(old), required(new)),
         FieldChange::of("defaults", defaults(old), defaults(new)),
         FieldChange::of("isDefault", Some(old.is_default.to_string()), Some(new.is_default.to_string())),

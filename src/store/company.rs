@@ -403,6 +403,7 @@ fn template_of(row: template::Model) -> Result<Template> {
         answer_within: limit(row.answer_within)?,
         convert_within: limit(row.convert_within)?,
         check_every: limit(row.check_every)?,
+        duplicate_protection: limit(row.duplicate_protection)?,
         required_fields: document(row.required_fields)?,
         defaults: document(row.defaults)?,
         is_default: row.is_default,
@@ -454,6 +455,7 @@ pub async fn insert_template(db: &impl ConnectionTrait, new: &Template, now: Dat
         answer_within: Set(new.answer_within.as_ref().map(ToString::to_string)),
         convert_within: Set(new.convert_within.as_ref().map(ToString::to_string)),
         check_every: Set(new.check_every.as_ref().map(ToString::to_string)),
+        duplicate_protection: Set(new.duplicate_protection.as_ref().map(ToString::to_string)),
         required_fields: Set(fields_of(new)),
         defaults: Set(defaults_of(new)),
         is_default: Set(new.is_default),
@@ -539,6 +541,7 @@ pub async fn update_template(
         .col_expr(C::AnswerWithin, Expr::value(new.answer_within.as_ref().map(ToString::to_string)))
         .col_expr(C::ConvertWithin, Expr::value(new.convert_within.as_ref().map(ToString::to_string)))
         .col_expr(C::CheckEvery, Expr::value(new.check_every.as_ref().map(ToString::to_string)))
+        .col_expr(C::DuplicateProtection, Expr::value(new.duplicate_protection.as_ref().map(ToString::to_string)))
         .col_expr(C::RequiredFields, Expr::value(fields_of(new)))
         .col_expr(C::Defaults, Expr::value(defaults_of(new)))
         .col_expr(C::WorkflowOwner, Expr::value(new.workflow.owner.map(|id| id.0)))

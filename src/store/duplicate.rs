@@ -1,31 +1,33 @@
 //! What a company's leads are compared by, and which of them look like the same customer.
 //!
-//! A row a key and lead view. The primary key begins with what is searched for and holds all that is read, so a look-up
-//! reads the index alone; what it reads is bounded by [`PER_KEY`], however many leads share a key.
+//! A row a key and lead view, with the time since when the lead has the key. The primary key begins with what is searched
+//! for and the index by lead holds all that is read of a lead, so a look-up reads indexes alone; what it reads is bounded by
+//! [`PER_KEY`], however many leads share a key.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
-use cosell_entity::{job_progress, lead, lead_view, match_key};
+use cosell_entity::{job_progress, lead, lead_view, match_key, template};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement, Value, sea_query::OnConflict,
+    ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Statement, Value, sea_query::OnConflict,
 };
 use uuid::Uuid;
 
-use super::{among, row::Columns, scope::Scope, unknown};
+use super::{among, lead::search, row::Columns, scope::Scope, unknown};
 use crate::{
     domain::{
         customer::{Contact, Customer},
-        duplicate::{Match, MatchKey, Reason, match_keys, score},
-        id::{CompanyId, LeadId},
+        duplicate::{Claim, Match, MatchKey, Reason, match_keys, score},
+        duration::TimeLimit,
+        id::{CompanyId, LeadId, TemplateId},
         lead::Lead,
         phone::Phone,
     },
     error::Result,
 };
 
-/// How many leads are looked at for each key of a lead: those that came first.
+/// How many leads are looked at for each key of a lead: those that had it first.
 const PER_KEY: i64 = 20;
 /// How many leads are named as looking like a lead: the most alike, and of those as alike the ones that came first.
 const AT_MOST: usize = 20;
@@ -36,7 +38,7 @@ fn reason_of(text: &str) -> Result<Reason> {
 
 /// A company's view of a lead, with the keys of its customer.
 #[derive(Clone, Debug)]
-pub struct Keyed {
+struct Keyed {
     company: CompanyId,
     lead: LeadId,
     created_at: DateTime<Utc>,
@@ -50,23 +52,62 @@ impl From<&Lead> for Keyed {
     }
 }
 
-/// Adds the keys of views that have none.
-pub(super) async fn insert(db: &impl ConnectionTrait, views: &[Keyed]) -> Result<()> {
-    let rows = views.iter().flat_map(|view| {
-        view.keys.iter().map(|key| match_key::ActiveModel {
-            company_id: Set(view.company.0),
+/// A view's keys, each with the time since when it has it and until when that is protected.
+type Held = BTreeMap<MatchKey, (DateTime<Utc>, Option<DateTime<Utc>>)>;
+
+impl Keyed {
+    fn row(&self, key: &MatchKey, (since, until): (DateTime<Utc>, Option<DateTime<Utc>>)) -> match_key::ActiveModel {
+        match_key::ActiveModel {
+            company_id: Set(self.company.0),
             kind: Set(key.reason.as_str().to_owned()),
             value: Set(key.value.clone()),
-            created_at: Set(view.created_at),
-            lead_id: Set(view.lead.0),
-        })
-    });
-    let rows: Vec<_> = rows.collect();
+            created_at: Set(since),
+            lead_id: Set(self.lead.0),
+            protected_until: Set(until),
+        }
+    }
+
+    /// Since when the view has a key that it had before: as it stands, and where it stands in another form, as the last
+    /// of its kind does.
+    fn known(&self, key: &MatchKey, held: &Held) -> (DateTime<Utc>, Option<DateTime<Utc>>) {
+        let of_kind = || held.iter().filter(|(other, _)| other.reason == key.reason).map(|(_, times)| *times).max();
+        held.get(key).copied().or_else(of_kind).unwrap_or((self.created_at, None))
+    }
+}
+
+async fn write(db: &impl ConnectionTrait, rows: &[match_key::ActiveModel]) -> Result<()> {
     // SQLite takes at most 32,766 parameters a statement.
     for chunk in rows.chunks(5_000) {
         match_key::Entity::insert_many(chunk.to_vec()).exec_without_returning(db).await?;
     }
     Ok(())
+}
+
+/// Until when a key is protected that a lead of the company has since then, as the company's template says that the lead
+/// started from; one from another company's template is protected as the company's default template says.
+async fn protection(db: &impl ConnectionTrait, lead: &Lead, since: DateTime<Utc>) -> Result<Option<DateTime<Utc>>> {
+    use template::Column as C;
+    let own = template::Entity::find()
+        .filter(C::CompanyId.eq(lead.company.0))
+        .filter(C::Subject.eq("LEAD"))
+        .filter(Condition::any().add(C::Id.eq(lead.template.0)).add(C::IsDefault.eq(true)))
+        .select_only()
+        .columns([C::Id, C::DuplicateProtection])
+        .into_tuple::<(Uuid, Option<String>)>()
+        .all(db)
+        .await?;
+    let of_lead = own.iter().find(|(id, _)| TemplateId(*id) == lead.template);
+    let limit = of_lead.or(own.first()).and_then(|(_, limit)| limit.as_deref());
+    let limit = limit.map(|text| TimeLimit::parse(text).map_err(|_| unknown("time limit", text))).transpose()?;
+    Ok(limit.map(|limit| limit.after(since)))
+}
+
+/// Adds the keys of a view that has none.
+pub(super) async fn insert(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
+    let view = Keyed::from(lead);
+    let until = protection(db, lead, lead.created_at).await?;
+    let rows: Vec<_> = view.keys.iter().map(|key| view.row(key, (lead.created_at, until))).collect();
+    write(db, &rows).await
 }
 
 /// Takes a view's keys away.
@@ -76,40 +117,67 @@ pub(super) async fn remove(db: &impl ConnectionTrait, company: CompanyId, lead: 
     Ok(())
 }
 
-/// Renews a view's keys where its customer has changed.
+async fn held(db: &impl ConnectionTrait, leads: &[Uuid]) -> Result<HashMap<(Uuid, Uuid), Held>> {
+    let mut found: HashMap<_, Held> = HashMap::new();
+    for row in
+        match_key::Entity::find().filter(among(db, match_key::Column::LeadId, leads.iter().copied())).all(db).await?
+    {
+        let key = MatchKey { reason: reason_of(&row.kind)?, value: row.value };
+        let held = found.entry((row.company_id, row.lead_id)).or_default();
+        held.insert(key, (row.created_at, row.protected_until));
+    }
+    Ok(found)
+}
+
+/// Whether the customer of the one is compared by something that the other's is not.
+pub fn gains_keys(old: &Lead, new: &Lead) -> bool {
+    old.customer != new.customer && !match_keys(&new.customer).is_subset(&match_keys(&old.customer))
+}
+
+/// Renews a view's keys where its customer has changed. A key that stays keeps its time; one that is new has that of the
+/// change, so that nobody takes another's place by a change.
 pub(super) async fn update(db: &impl ConnectionTrait, old: &Lead, new: &Lead) -> Result<()> {
     if old.customer == new.customer {
         return Ok(());
     }
     let (before, after) = (Keyed::from(old), Keyed::from(new));
-    if before.keys != after.keys {
-        remove(db, old.company, old.id).await?;
-        insert(db, &[after]).await?;
+    if before.keys == after.keys {
+        return Ok(());
     }
-    Ok(())
+    let held = held(db, &[old.id.0]).await?.remove(&(old.company.0, old.id.0)).unwrap_or_default();
+    let until = protection(db, new, new.updated_at).await?;
+    let stays = |key: &MatchKey| before.keys.contains(key) || held.contains_key(key);
+    let rows = after.keys.iter().map(|key| {
+        let times = if stays(key) { before.known(key, &held) } else { (new.updated_at, until) };
+        after.row(key, times)
+    });
+    let rows: Vec<_> = rows.collect();
+    remove(db, old.company, old.id).await?;
+    write(db, &rows).await
 }
 
 /// The statement of [`matches`], which a test hands to the database's EXPLAIN.
 ///
-/// `mine` are the leads' keys; `found` the leads that share one of them, a few for each; the end asks for each of those
-/// whether it shares the other keys too, by the whole primary key.
+/// `mine` are the leads' keys; `found` the leads that share one of them, a few for each; the end reads the keys of each of
+/// those, a handful, and keeps what they share.
 pub fn statement(backend: DbBackend, scope: Scope, leads: &[LeadId]) -> Statement {
     const KEY: &str = "m.company_id = mine.company_id AND m.kind = mine.kind AND m.value = mine.value \
         AND m.lead_id <> mine.lead_id ORDER BY m.created_at, m.lead_id";
-    const END: &str = "SELECT found.lead_id, found.other_id, mine.kind, \
-        (found.created_at, found.other_id) < (mine.created_at, mine.lead_id) FROM found \
-        JOIN mine ON mine.lead_id = found.lead_id \
-        JOIN match_key theirs ON theirs.company_id = mine.company_id AND theirs.kind = mine.kind \
-        AND theirs.value = mine.value AND theirs.created_at = found.created_at AND theirs.lead_id = found.other_id \
-        ORDER BY found.lead_id, found.created_at, found.other_id";
+    const COLUMNS: &str = "company_id, lead_id, kind, value, created_at, protected_until";
+    const FOUND: &str = "SELECT found.lead_id, found.other_id, mine.kind, theirs.created_at, theirs.protected_until, \
+        mine.created_at, mine.protected_until FROM found";
+    const SHARED: &str = "mine.lead_id = found.lead_id AND mine.kind = theirs.kind AND mine.value = theirs.value \
+        ORDER BY found.lead_id, found.other_id";
     let ids = leads.iter().map(|id| id.0);
     let company = Value::from(scope.company().0);
     if backend == DbBackend::Postgres {
+        // OFFSET 0 keeps the planner from looking a lead's keys up by value, of which there may be thousands.
         let sql = format!(
-            "WITH mine AS (SELECT company_id, lead_id, kind, value, created_at FROM match_key \
-             WHERE company_id = $1 AND lead_id = ANY($2)), \
-             found AS (SELECT DISTINCT mine.lead_id, other.lead_id AS other_id, other.created_at FROM mine \
-             CROSS JOIN LATERAL (SELECT m.lead_id, m.created_at FROM match_key m WHERE {KEY} LIMIT $3) other) {END}"
+            "WITH mine AS (SELECT {COLUMNS} FROM match_key WHERE company_id = $1 AND lead_id = ANY($2)), \
+             found AS (SELECT DISTINCT mine.company_id, mine.lead_id, other.lead_id AS other_id FROM mine \
+             CROSS JOIN LATERAL (SELECT m.lead_id FROM match_key m WHERE {KEY} LIMIT $3) other) \
+             {FOUND} CROSS JOIN LATERAL (SELECT k.kind, k.value, k.created_at, k.protected_until FROM match_key k \
+             WHERE k.lead_id = found.other_id AND k.company_id = found.company_id OFFSET 0) theirs JOIN mine ON {SHARED}"
         );
         let values: [Value; 3] = [company, ids.collect::<Vec<Uuid>>().into(), PER_KEY.into()];
         Statement::from_sql_and_values(backend, sql, values)
@@ -117,11 +185,12 @@ pub fn statement(backend: DbBackend, scope: Scope, leads: &[LeadId]) -> Statemen
         let marks = (3..leads.len() + 3).map(|number| format!("?{number}")).collect::<Vec<_>>().join(", ");
         // SQLite knows no LATERAL, but reads a correlated list of row ids.
         let sql = format!(
-            "WITH mine AS MATERIALIZED (SELECT company_id, lead_id, kind, value, created_at FROM match_key \
-             WHERE company_id = ?1 AND lead_id IN ({marks})), \
-             found AS MATERIALIZED (SELECT DISTINCT mine.lead_id, other.lead_id AS other_id, other.created_at \
+            "WITH mine AS MATERIALIZED (SELECT {COLUMNS} FROM match_key WHERE company_id = ?1 AND lead_id IN ({marks})), \
+             found AS MATERIALIZED (SELECT DISTINCT mine.company_id, mine.lead_id, other.lead_id AS other_id \
              FROM mine CROSS JOIN match_key other \
-             WHERE other.rowid IN (SELECT m.rowid FROM match_key m WHERE {KEY} LIMIT ?2)) {END}"
+             WHERE other.rowid IN (SELECT m.rowid FROM match_key m WHERE {KEY} LIMIT ?2)) \
+             {FOUND} CROSS JOIN match_key theirs INDEXED BY match_key_by_lead \
+             ON theirs.lead_id = found.other_id AND theirs.company_id = found.company_id JOIN mine ON {SHARED}"
         );
         let mut values = vec![company, PER_KEY.into()];
         values.extend(ids.map(Value::from));
@@ -129,32 +198,52 @@ pub fn statement(backend: DbBackend, scope: Scope, leads: &[LeadId]) -> Statemen
     }
 }
 
+/// What two leads share: the reasons, and since when each of them has the first of it.
+struct Shared {
+    reasons: BTreeSet<Reason>,
+    mine: Claim,
+    theirs: Claim,
+}
+
 /// For each of the company's leads its others that look like the same customer, the most alike first; in one statement.
 /// A lead without any is absent.
-pub async fn matches(db: &impl ConnectionTrait, scope: Scope, leads: &[LeadId]) -> Result<HashMap<LeadId, Vec<Match>>> {
-    let mut found: HashMap<LeadId, Vec<Match>> = HashMap::new();
+pub async fn matches(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    leads: &[LeadId],
+    now: DateTime<Utc>,
+) -> Result<HashMap<LeadId, Vec<Match>>> {
+    let mut found: HashMap<LeadId, Vec<Shared>> = HashMap::new();
     if leads.is_empty() {
-        return Ok(found);
+        return Ok(HashMap::new());
     }
     for row in db.query_all_raw(statement(db.get_database_backend(), scope, leads)).await? {
         let mut row = Columns::of(&row)?;
         let (lead, other, reason) = (LeadId(row.next()?), LeadId(row.next()?), reason_of(row.next()?)?);
-        let matches = found.entry(lead).or_default();
+        let theirs = Claim { since: row.next()?, lead: other, until: row.next()? };
+        let mine = Claim { since: row.next()?, lead, until: row.next()? };
+        let candidates = found.entry(lead).or_default();
         // The rows of one candidate follow each other.
-        if matches.last().is_none_or(|last| last.lead != other) {
-            matches.push(Match { lead: other, score: 0, reasons: BTreeSet::new(), earlier: row.next()? });
-        }
-        if let Some(last) = matches.last_mut() {
-            last.reasons.insert(reason);
-            last.score = score(&last.reasons);
+        match candidates.last_mut().filter(|last| last.theirs.lead == other) {
+            Some(last) => {
+                last.reasons.insert(reason);
+                last.mine = last.mine.min(mine);
+                last.theirs = last.theirs.min(theirs);
+            }
+            None => candidates.push(Shared { reasons: BTreeSet::from([reason]), mine, theirs }),
         }
     }
-    for matches in found.values_mut() {
-        // Stable: the earlier ones stay before the later.
-        matches.sort_by_key(|other| std::cmp::Reverse(other.score));
-        matches.truncate(AT_MOST);
-    }
-    Ok(found)
+    let matches = found.into_iter().map(|(lead, mut candidates)| {
+        candidates.sort_by_key(|shared| (std::cmp::Reverse(score(&shared.reasons)), shared.theirs));
+        candidates.truncate(AT_MOST);
+        let matches = candidates.into_iter().map(|Shared { reasons, mine, theirs }| {
+            let earlier = theirs.precedes(&mine, now);
+            let protected_until = if earlier { theirs.until } else { mine.until };
+            Match { lead: theirs.lead, score: score(&reasons), reasons, earlier, protected_until }
+        });
+        (lead, matches.collect())
+    });
+    Ok(matches.collect())
 }
 
 /// How far the keys of all leads are written.
@@ -166,10 +255,11 @@ pub enum Progress {
     Finished,
 }
 
-/// The keys as [`match_keys`] makes them now. A change of it comes with a new name, and all keys are written anew.
-const KEYS: &str = "match keys 1";
+/// The keys as [`match_keys`] makes them now, and what search reads as [`search`] makes it. A change of either comes with a
+/// new name, and all is written anew.
+const KEYS: &str = "match keys 2";
 
-/// How far the keys are written of the leads that were there before there were keys.
+/// How far the keys are written of the leads that were there before.
 pub async fn progress(db: &impl ConnectionTrait) -> Result<Progress> {
     let row = job_progress::Entity::find_by_id(KEYS.to_owned()).one(db).await?;
     Ok(match row {
@@ -178,7 +268,9 @@ pub async fn progress(db: &impl ConnectionTrait) -> Result<Progress> {
     })
 }
 
-/// Writes the keys of the next `limit` leads after `after`, anew where they have some, and keeps how far that is.
+/// Writes the keys of the next `limit` leads after `after` and what search reads of them, anew where they have some, and
+/// keeps how far that is. A key in another form keeps the time of the form before; where there is none, since when the
+/// lead has it is not known, and its creation is taken.
 pub async fn write_next(
     db: &impl ConnectionTrait,
     after: Option<LeadId>,
@@ -193,24 +285,38 @@ pub async fn write_next(
     }
     let leads: Vec<Uuid> = next.limit(limit).into_tuple().all(db).await?;
     let views = || {
-        let views = lead_view::Entity::find().select_only().filter(among(db, C::LeadId, leads.iter().copied()));
+        let views = lead_view::Entity::find().filter(among(db, C::LeadId, leads.iter().copied()));
         views.order_by_asc(C::LeadId).order_by_asc(C::CompanyId)
     };
     // Who changes a lead's customer or passes it on locks its views first. They are read once no other can: what was
     // waited for may have changed them, and have added one.
-    views().column(C::LeadId).lock_exclusive().into_tuple::<Uuid>().all(db).await?;
-    let rows: Vec<Row> = views()
-        .columns([C::CompanyId, C::LeadId, C::CreatedAt, C::CustomerCompany, C::CustomerWebsite])
-        .columns([C::ContactEmail, C::ContactPhone])
-        .into_tuple()
-        .all(db)
-        .await?;
-    let views: Vec<Keyed> = rows.into_iter().map(keyed).collect();
+    views().select_only().column(C::LeadId).lock_exclusive().into_tuple::<Uuid>().all(db).await?;
+    let views = views().all(db).await?;
+    let held = held(db, &leads).await?;
+    let nothing = Held::new();
+    let mut rows = Vec::new();
+    let mut found = Vec::new();
+    for view in views {
+        let customer = compared(&view);
+        let text = search(&view.title, &view.number, &customer);
+        if text != view.search {
+            found.push((view.company_id, view.lead_id, text));
+        }
+        let keyed = Keyed {
+            company: CompanyId(view.company_id),
+            lead: LeadId(view.lead_id),
+            created_at: view.created_at,
+            keys: match_keys(&customer),
+        };
+        let held = held.get(&(view.company_id, view.lead_id)).unwrap_or(&nothing);
+        rows.extend(keyed.keys.iter().map(|key| keyed.row(key, keyed.known(key, held))));
+    }
     match_key::Entity::delete_many()
         .filter(among(db, match_key::Column::LeadId, leads.iter().copied()))
         .exec(db)
         .await?;
-    insert(db, &views).await?;
+    write(db, &rows).await?;
+    write_search(db, &found).await?;
     let finished = u64::try_from(leads.len()).is_ok_and(|count| count < limit);
     let place = leads.last().copied().or(after.map(|lead| lead.0));
     let row = job_progress::ActiveModel {
@@ -225,11 +331,37 @@ pub async fn write_next(
     Ok(if finished { Progress::Finished } else { Progress::UpTo(place.map(LeadId)) })
 }
 
-type Row = (Uuid, Uuid, DateTime<Utc>, String, Option<String>, Option<String>, Option<String>);
+/// It is no change of the leads: what was typed is the same.
+async fn write_search(db: &impl ConnectionTrait, found: &[(Uuid, Uuid, String)]) -> Result<()> {
+    let backend = db.get_database_backend();
+    for chunk in found.chunks(500) {
+        let (mut marks, mut values) = (Vec::new(), Vec::<Value>::new());
+        for (company, lead, text) in chunk {
+            let first = values.len() + 1;
+            let sign = if backend == DbBackend::Postgres { '$' } else { '?' };
+            marks.push(format!("({sign}{first}, {sign}{}, {sign}{})", first + 1, first + 2));
+            values.extend([Value::from(*company), Value::from(*lead), Value::from(text.clone())]);
+        }
+        let sql = format!(
+            "UPDATE lead_view SET search = v.column3 FROM (VALUES {}) AS v \
+             WHERE lead_view.company_id = v.column1 AND lead_view.lead_id = v.column2",
+            marks.join(", ")
+        );
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    }
+    Ok(())
+}
 
-fn keyed((company, lead, created_at, name, website, email, phone): Row) -> Keyed {
-    let phone = phone.map(|e164| Phone { typed: e164.clone(), e164 });
-    let contact = Contact { email, phone, ..Contact::default() };
-    let customer = Customer { company: name, website, contact, ..Customer::default() };
-    Keyed { company: CompanyId(company), lead: LeadId(lead), created_at, keys: match_keys(&customer) }
+/// What a view's customer is compared and found by.
+fn compared(view: &lead_view::Model) -> Customer {
+    let phone = view.contact_phone.clone().map(|e164| Phone { typed: e164.clone(), e164 });
+    let contact = Contact {
+        first_name: view.contact_first_name.clone(),
+        last_name: view.contact_last_name.clone(),
+        email: view.contact_email.clone(),
+        phone,
+        ..Contact::default()
+    };
+    let (company, website) = (view.customer_company.clone(), view.customer_website.clone());
+    Customer { company, website, contact, ..Customer::default() }
 }

@@ -27,6 +27,8 @@ use crate::{
         id::{AssignmentId, CompanyId, LeadId, MemberId, OpportunityId, PartnershipId, TemplateId},
         lead::{Destination, Details, Lead, WorkflowRef, received_number},
         money::Money,
+        patch::Patch,
+        text::loose,
         workflow::definition::{StageKind, TrackKey},
     },
     error::{Error, Result},
@@ -169,9 +171,18 @@ fn track_of(text: &str) -> Result<TrackKey> {
         .ok_or_else(|| unknown("track", text))
 }
 
+/// What search reads of a lead, a line each: title, number, and the customer's company, contact and e-mail address.
+pub(super) fn search(title: &str, number: &str, customer: &Customer) -> String {
+    let contact = &customer.contact;
+    let contact_name = [contact.first_name.as_deref(), contact.last_name.as_deref()];
+    let contact_name = contact_name.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let email = contact.email.as_deref().unwrap_or_default();
+    [title, number, &customer.company, &contact_name, email].map(loose).join("\n")
+}
+
 fn row_of(lead: &Lead) -> lead_view::Model {
     let customer = &lead.customer;
-    let search = format!("{}\n{}\n{}", lead.title, customer.company, lead.number).to_lowercase();
+    let search = search(&lead.title, &lead.number, customer);
     let value = lead.value;
     lead_view::Model {
         lead_id: lead.id.0,
@@ -291,7 +302,7 @@ impl LeadSort {
     }
 }
 
-/// Which leads are asked for. What is absent does not matter.
+/// Which leads are asked for. What is absent does not matter; what is null is to be none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LeadFilter {
     /// In one of these stages, by key.
@@ -299,25 +310,25 @@ pub struct LeadFilter {
     /// In a stage of one of these kinds.
     pub kinds: Option<Vec<StageKind>>,
     /// In one of these statuses, by key.
-    pub statuses: Option<Vec<String>>,
+    pub statuses: Patch<Vec<String>>,
     /// The company is on this side.
     pub side: Option<Side>,
     /// With this owner on the company's side.
-    pub owner: Option<MemberId>,
+    pub owner: Patch<MemberId>,
     /// From this template.
     pub template: Option<TemplateId>,
     /// On one of these workflows, whatever the version.
     pub workflows: Option<Vec<WorkflowKey>>,
     /// Across this partnership.
-    pub partnership: Option<PartnershipId>,
+    pub partnership: Patch<PartnershipId>,
     /// In or out of the archive.
     pub archived: Option<bool>,
     /// Active or deactivated.
     pub active: Option<bool>,
     /// Whose running counter ends before this time.
     pub expiring_before: Option<DateTime<Utc>>,
-    /// With this text in title, customer or number, whatever the case.
-    pub text: Option<String>,
+    /// With each of these words, in their compared form, somewhere in what [`search`] has.
+    pub words: Vec<String>,
 }
 
 /// A workflow in all its versions.
@@ -374,12 +385,17 @@ impl LeadFilter {
                     .add(due(stage).add(C::ExpiresTo.is_in(stages))),
             );
         }
-        if let Some(statuses) = self.statuses.as_deref().map(super::possible) {
-            all = all.add(
-                Condition::any()
-                    .add(Condition::all().add(C::StatusKey.is_in(statuses.clone())).add(not_due(status)))
-                    .add(due(status).add(C::ExpiresTo.is_in(statuses))),
-            );
+        match &self.statuses {
+            Patch::Absent => {}
+            Patch::Null => all = all.add(C::StatusKey.is_null()),
+            Patch::Value(statuses) => {
+                let statuses = super::possible(statuses);
+                all = all.add(
+                    Condition::any()
+                        .add(Condition::all().add(C::StatusKey.is_in(statuses.clone())).add(not_due(status)))
+                        .add(due(status).add(C::ExpiresTo.is_in(statuses))),
+                );
+            }
         }
         if let Some(kinds) = &self.kinds {
             let names = || kinds.iter().map(|kind| kind.as_str());
@@ -392,9 +408,7 @@ impl LeadFilter {
         if let Some(side) = self.side {
             all = all.add(C::Side.eq(side.as_str()));
         }
-        if let Some(owner) = self.owner {
-            all = all.add(C::OwnerId.eq(owner.0));
-        }
+        all = all.add_option(super::is(C::OwnerId, self.owner.map(|id| id.0)));
         if let Some(template) = self.template {
             all = all.add(C::TemplateId.eq(template.0));
         }
@@ -403,9 +417,7 @@ impl LeadFilter {
             // A condition of no alternatives would hold always.
             all = all.add(if workflows.is_empty() { one_of.add(Expr::value(false)) } else { one_of });
         }
-        if let Some(partnership) = self.partnership {
-            all = all.add(C::PartnershipId.eq(partnership.0));
-        }
+        all = all.add_option(super::is(C::PartnershipId, self.partnership.map(|id| id.0)));
         if let Some(archived) = self.archived {
             all = all.add(C::Archived.eq(archived));
         }
@@ -417,10 +429,7 @@ impl LeadFilter {
                 .add(C::ExpiresAt.lt(before))
                 .add(Condition::any().add(C::ExpiresAt.gt(now)).add(C::EndedAt.is_not_null()));
         }
-        if let Some(text) = &self.text {
-            all = all.add(Expr::col(C::Search).like(contains(text)));
-        }
-        all
+        self.words.iter().fold(all, |all, word| all.add(Expr::col(C::Search).like(contains(word))))
     }
 }
 
@@ -428,7 +437,7 @@ impl LeadFilter {
 fn contains(text: &str) -> LikeExpr {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
-    for c in text.to_lowercase().chars() {
+    for c in text.chars() {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }
@@ -573,7 +582,7 @@ pub async fn insert_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
 pub async fn add_view(db: &impl ConnectionTrait, lead: &Lead) -> Result<()> {
     let row = row_of(lead).into_active_model().reset_all();
     lead_view::Entity::insert(row).exec_without_returning(db).await?;
-    duplicate::insert(db, &[lead.into()]).await
+    duplicate::insert(db, lead).await
 }
 
 /// Writes what differs between two states of one view; `false` where the row is no longer as `old` has it.

@@ -18,6 +18,7 @@ use crate::{
         audit::{Entry, Hash, Salt, content_hash},
         event::{Event, Happening},
         id::{CompanyId, EventId, LeadId, MemberId},
+        patch::Patch,
     },
     error::{Error, Result},
 };
@@ -245,15 +246,15 @@ fn event_of(row: event::Model) -> Result<Event> {
     })
 }
 
-/// Which events of the log are asked for.
+/// Which events of the log are asked for. What is absent does not matter; what is null is to be none.
 #[derive(Clone, Debug, Default)]
 pub struct EventFilter {
     /// About this lead.
-    pub lead: Option<LeadId>,
+    pub lead: Patch<LeadId>,
     /// Of these kinds, as in the database.
     pub kinds: Option<Vec<&'static str>>,
     /// Done by this member.
-    pub actor: Option<MemberId>,
+    pub actor: Patch<MemberId>,
     /// At this time or later.
     pub since: Option<DateTime<Utc>>,
     /// Before this time.
@@ -281,8 +282,8 @@ impl EventFilter {
         use event::Column as C;
         scope
             .events()
-            .add_option(self.lead.map(|lead| C::LeadId.eq(lead.0)))
-            .add_option(self.actor.map(|actor| C::ActorId.eq(actor.0)))
+            .add_option(super::is(C::LeadId, self.lead.map(|id| id.0)))
+            .add_option(super::is(C::ActorId, self.actor.map(|id| id.0)))
     }
 
     /// The rows in the order asked for, read by an index that has them in that order. Times have to be
@@ -297,7 +298,7 @@ impl EventFilter {
         let conditions = conditions
             .add_option(window.above.map(|above| C::Position.gt(above)))
             .add_option(window.below.map(|below| C::Position.lt(below)));
-        if kinds.len() < 2 || self.lead.is_some() {
+        if kinds.len() < 2 || !self.lead.is_absent() {
             let select = event::Entity::find().filter(conditions.add_option(of_kinds));
             return select.order_by(C::Position, order).limit(limit);
         }

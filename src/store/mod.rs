@@ -28,7 +28,7 @@ pub mod workflow;
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, sea_query::Expr};
 use uuid::Uuid;
 
-use crate::error::Error;
+use crate::{domain::patch::Patch, error::Error};
 
 impl From<sea_orm::DbErr> for Error {
     fn from(error: sea_orm::DbErr) -> Self {
@@ -54,6 +54,16 @@ impl From<sea_orm::DbErr> for Error {
 /// how many there are: it is prepared once and planned once.
 fn among(db: &impl ConnectionTrait, column: impl ColumnTrait, ids: impl IntoIterator<Item = Uuid>) -> Expr {
     if db.get_database_backend() == DbBackend::Postgres { column.eq_any(ids) } else { column.is_in(ids) }
+}
+
+/// What a column has to be: nothing is asked of it where the filter's field is absent, and nothing is in it where that is
+/// null.
+fn is(column: impl ColumnTrait, asked: Patch<Uuid>) -> Option<Expr> {
+    match asked {
+        Patch::Absent => None,
+        Patch::Null => Some(column.is_null()),
+        Patch::Value(id) => Some(column.eq(id)),
+    }
 }
 
 /// A value in the database that the domain does not know: a newer version wrote it, or a hand did.

@@ -24,6 +24,7 @@ use crate::{
         lead::WorkflowRef,
         money::Money,
         opportunity::Opportunity,
+        patch::Patch,
         workflow::definition::StageKind,
     },
     error::Result,
@@ -90,7 +91,7 @@ fn row_of(opportunity: &Opportunity) -> opportunity_view::Model {
     }
 }
 
-/// Which opportunities are asked for.
+/// Which opportunities are asked for. What is absent does not matter; what is null is to be none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpportunityFilter {
     /// In one of these stages, by key.
@@ -98,9 +99,9 @@ pub struct OpportunityFilter {
     /// In a stage of one of these kinds.
     pub kinds: Option<Vec<StageKind>>,
     /// With this responsible member.
-    pub responsible: Option<MemberId>,
+    pub responsible: Patch<MemberId>,
     /// Linked to this lead of the company.
-    pub lead: Option<LeadId>,
+    pub lead: Patch<LeadId>,
 }
 
 /// A page of the opportunities that the company may read.
@@ -118,20 +119,21 @@ pub async fn list(
     if let Some(kinds) = &filter.kinds {
         select = select.filter(C::StageKind.is_in(kinds.iter().map(|kind| kind.as_str())));
     }
-    if let Some(responsible) = filter.responsible {
-        select = select.filter(C::ResponsibleId.eq(responsible.0));
+    if let Some(responsible) = super::is(C::ResponsibleId, filter.responsible.map(|id| id.0)) {
+        select = select.filter(responsible);
     }
-    if let Some(lead) = filter.lead {
+    if !filter.lead.is_absent() {
         use cosell_entity::lead_view::{Column as L, Entity};
+        let of = filter.lead.value();
         let linked = |column: L| {
-            let of_lead = scope.leads().add(L::LeadId.eq(lead.0));
+            // A null among them would leave open what is not.
+            let of_lead = scope.leads().add(column.is_not_null()).add_option(of.map(|lead| L::LeadId.eq(lead.0)));
             Query::select().column(column).from(Entity).cond_where(of_lead).to_owned()
         };
-        select = select.filter(
-            Condition::any()
-                .add(C::OpportunityId.in_subquery(linked(L::OpportunityId)))
-                .add(C::OpportunityId.in_subquery(linked(L::InternalOpportunityId))),
-        );
+        let linked = Condition::any()
+            .add(C::OpportunityId.in_subquery(linked(L::OpportunityId)))
+            .add(C::OpportunityId.in_subquery(linked(L::InternalOpportunityId)));
+        select = select.filter(if of.is_none() { linked.not() } else { linked });
     }
     let rows = window.apply(select, C::CreatedAt, C::OpportunityId).all(db).await?;
     let rows = rows.into_iter().map(opportunity_of).collect::<Result<Vec<_>>>()?;

@@ -27,6 +27,7 @@ use crate::{
         company::Profile,
         id::{CommentId, CompanyId, LeadId, MemberId, PartnershipId, TaskId},
         lead::Lead,
+        patch::Patch,
         task::{Task, TaskState},
     },
     error::Result,
@@ -432,7 +433,7 @@ pub async fn cancel_tasks(db: &impl ConnectionTrait, over: Over, now: DateTime<U
     Ok(cancelled)
 }
 
-/// Which tasks are asked for.
+/// Which tasks are asked for. What is absent does not matter; what is null is to be none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskFilter {
     /// Of this lead.
@@ -440,7 +441,7 @@ pub struct TaskFilter {
     /// In one of these states.
     pub states: Option<Vec<TaskState>>,
     /// To be done by this member.
-    pub assignee: Option<MemberId>,
+    pub assignee: Patch<MemberId>,
     /// To be done by the caller's company, or by the other.
     pub assigned_to: Option<(CompanyId, bool)>,
     /// Due before this time.
@@ -459,9 +460,7 @@ pub async fn tasks(
     if let Some(states) = &filter.states {
         all = all.add(C::State.is_in(states.iter().map(|state| state.as_str())));
     }
-    if let Some(assignee) = filter.assignee {
-        all = all.add(C::AssigneeId.eq(assignee.0));
-    }
+    all = all.add_option(super::is(C::AssigneeId, filter.assignee.map(|id| id.0)));
     if let Some((company, own)) = filter.assigned_to {
         all = all.add(if own { C::AssignedCompanyId.eq(company.0) } else { C::AssignedCompanyId.ne(company.0) });
     }

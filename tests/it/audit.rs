@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use chrono::TimeDelta;
 use cosell::domain::global_id::decode;
 use cosell::domain::id::CompanyId;
+use cosell::domain::patch::Patch;
 use cosell::store::log::{EventFilter, LogWindow, statements};
 use cosell::store::scope::Scope;
 use sea_orm::{ConnectionTrait as _, DatabaseConnection, Statement};
@@ -495,7 +496,7 @@ on_both_databases! {
         let none = EventFilter::default;
         let at = |text: &str| Some(text.parse().expect("a time"));
         let (_, lead) = decode(&life.lead).expect("an id");
-        let (lead, actor, updates) = (Some(lead.into()), Some(actor.into()), Some(vec!["LEAD_UPDATED"]));
+        let (lead, actor, updates) = (Patch::Value(lead.into()), Patch::Value(actor.into()), Some(vec!["LEAD_UPDATED"]));
         let (since, until) = (at("2026-03-02T08:00:00Z"), at("2026-03-02T09:30:00Z"));
         // Nearly all of the log is of one lead: either index does for it.
         let (of_key, of_lead): (&[&str], &[&str]) = (

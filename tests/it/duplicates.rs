@@ -16,6 +16,7 @@ use crate::support::rows::Rows;
 use crate::support::world::{Person, World};
 
 const CANDIDATES: &str = "lead { id } score reasons cameFirst";
+const PROTECTED: &str = "lead { id } cameFirst protectedUntil";
 
 /// What a company's log says of duplicates, the newest first: of which lead, and the candidates.
 async fn told(person: &Person) -> Vec<(String, Value)> {
@@ -240,7 +241,129 @@ on_both_databases! {
         change(json!({ "company": "Unknown", "contact": null })).await;
         assert_eq!(duplicates(&vendor, &lead).await, json!([]));
         assert_eq!(duplicates(&vendor, &known).await, json!([]));
-        assert_eq!(told(&vendor).await, [], "a change tells nobody");
+        // A change into a match is told like an arrival, one that adds a reason or takes one away is not.
+        let expected = [(lead.clone(), json!([candidate(&known, 50, &["COMPANY_NAME"], true)]))];
+        assert_eq!(told(&vendor).await, expected);
+        assert_eq!(told(&partner).await, [], "it has one lead alone");
+    }
+
+    async fn who_is_first_had_this_customer_first_whatever_was_renamed(world: World) {
+        let (vendor, globex, initech) =
+            (world.as_("acme", "SALES"), world.as_("globex", "SALES"), world.as_("initech", "SALES"));
+        let of_globex = world.partnership("acme", "globex").await;
+        let of_initech = world.partnership("acme", "initech").await;
+        let name = |company: &str| json!({ "company": company });
+        let renamed = async |person: &Person, lead: &str, company: &str| {
+            world.clock.advance(TimeDelta::minutes(1));
+            person.mutate("updateLead", json!({ "leadId": lead, "customer": { "company": company } }), "lead { id }").await.ok();
+        };
+        let early = lead_about(&globex, Some(&of_globex), name("Made Up")).await;
+        world.clock.advance(TimeDelta::minutes(1));
+        let late = lead_about(&initech, Some(&of_initech), name("Big Customer")).await;
+        renamed(&globex, &early, "Big Customer Ltd").await;
+        let by_name = |id: &str, first| json!([candidate(id, 50, &["COMPANY_NAME"], first)]);
+        assert_eq!(duplicates(&vendor, &early).await, by_name(&late, true), "it had the customer first");
+        assert_eq!(duplicates(&vendor, &late).await, by_name(&early, false));
+        assert_eq!(told(&vendor).await, [(early.clone(), by_name(&late, true))], "told like an arrival");
+        for partner in [&globex, &initech] {
+            assert_eq!(told(partner).await, []);
+        }
+        // What stays over a change keeps its time: the legal form, the title, another key.
+        renamed(&initech, &late, "BIG CUSTOMER GmbH").await;
+        let contact = json!({ "leadId": late, "title": "Other", "customer": { "contact": { "phone": "+49 30 123456" } } });
+        initech.mutate("updateLead", contact, "lead { id }").await.ok();
+        assert_eq!(duplicates(&vendor, &early).await, by_name(&late, true));
+        assert_eq!(told(&vendor).await.len(), 1, "nothing new to be alike by");
+        // Away and back is a new beginning, and told again.
+        renamed(&initech, &late, "Elsewhere").await;
+        assert_eq!(duplicates(&vendor, &early).await, json!([]));
+        renamed(&initech, &late, "Big Customer").await;
+        assert_eq!(duplicates(&vendor, &early).await, by_name(&late, false));
+        assert_eq!(duplicates(&vendor, &late).await, by_name(&early, true));
+        assert_eq!(told(&vendor).await[0], (late.clone(), by_name(&early, true)));
+        renamed(&globex, &early, "Made Up").await;
+        renamed(&globex, &early, "Big Customer").await;
+        assert_eq!(duplicates(&vendor, &early).await, by_name(&late, true), "nor does it win the place back");
+        // A key that was shared all along decides for both: who had the phone first had the customer first.
+        let phone = |company: &str| json!({ "company": company, "contact": { "phone": "+49 30 7654321" } });
+        world.clock.advance(TimeDelta::minutes(1));
+        let first = lead_about(&globex, Some(&of_globex), phone("One")).await;
+        world.clock.advance(TimeDelta::minutes(1));
+        let second = lead_about(&initech, Some(&of_initech), phone("Two")).await;
+        renamed(&globex, &first, "Two").await;
+        assert_eq!(duplicates(&vendor, &second).await, json!([candidate(&first, 90, &["COMPANY_NAME", "PHONE"], true)]));
+    }
+
+    async fn the_first_has_priority_for_as_long_as_the_company_s_template_says(world: World) {
+        let (admin, vendor, globex) = (world.as_("acme", "ADMIN"), world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        let partnership = world.partnership("acme", "globex").await;
+        let templates = admin.query("{ leadTemplates { id key isDefault duplicateProtection } }", json!({})).await.ok();
+        let templates = templates.list_at("/leadTemplates").to_vec();
+        let of_key = |key: &str| templates.iter().find(|one| one["key"] == key).expect("a template")["id"].clone();
+        assert!(templates.iter().all(|one| one["duplicateProtection"].is_null()), "for ever where nobody said");
+        let ever = lead_about(&globex, Some(&partnership), json!({ "company": "Before" })).await;
+        let change = |id: &Value, limit: Value| json!({ "templateId": id, "duplicateProtection": limit });
+        let shown = "template { duplicateProtection }";
+        let changed = admin.mutate("updateLeadTemplate", change(&of_key("partner-lead"), json!("P90D")), shown).await.ok();
+        assert_eq!(changed.text_at("/updateLeadTemplate/template/duplicateProtection"), "P90D");
+        for bad in ["P0D", "90 days", "P11Y"] {
+            let refused = admin.mutate("updateLeadTemplate", change(&of_key("partner-lead"), json!(bad)), shown).await;
+            assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.duplicateProtection"), "{bad}");
+        }
+        let workflows = admin.query("{ workflows { id key } }", json!({})).await.ok();
+        let workflow = workflows.list_at("/workflows").iter().find(|one| one["key"] == "opportunity").expect("it is shipped");
+        let of_opportunities = json!({
+            "key": "deals", "name": "Deals", "workflowId": workflow["id"], "duplicateProtection": "P1D",
+        });
+        let refused = admin.mutate("createLeadTemplate", of_opportunities, shown).await;
+        assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.duplicateProtection"));
+
+        let day = async |days: i64| world.clock.advance(TimeDelta::days(days));
+        let seen = async |lead: &str| {
+            let document = format!("query($id: ID!) {{ lead(id: $id) {{ possibleDuplicates {{ {PROTECTED} }} }} }}");
+            vendor.query(&document, json!({ "id": lead })).await.ok().at("/lead/possibleDuplicates").clone()
+        };
+        let is = |lead: &str, first: bool, until: Value| json!([{ "lead": { "id": lead }, "cameFirst": first, "protectedUntil": until }]);
+        // A partner's lead follows the vendor's default template, not the partner's.
+        let first = lead_about(&globex, Some(&partnership), json!({ "company": "Initrode" })).await;
+        day(30).await;
+        let next = lead_about(&vendor, None, json!({ "company": "Initrode" })).await;
+        assert_eq!(seen(&next).await, is(&first, true, json!("2026-05-31T09:00:00.000Z")));
+        assert_eq!(seen(&first).await, is(&next, false, json!("2026-05-31T09:00:00.000Z")));
+        day(60).await;
+        assert_eq!(seen(&next).await, is(&first, false, json!("2026-06-30T09:00:00.000Z")), "its time is over");
+        assert_eq!(seen(&first).await, is(&next, true, json!("2026-06-30T09:00:00.000Z")));
+        day(60).await;
+        assert_eq!(seen(&first).await, is(&next, true, json!("2026-06-30T09:00:00.000Z")), "nobody came since");
+        // What was there before the template said so is first for ever.
+        let copy = lead_about(&vendor, None, json!({ "company": "Before" })).await;
+        assert_eq!(seen(&copy).await, is(&ever, true, json!(null)));
+    }
+
+    async fn what_stands_for_no_customer_is_like_nobody(world: World) {
+        let vendor = world.as_("acme", "SALES");
+        for customer in [
+            json!({ "company": "[not provided]" }), json!({ "company": "N/A" }), json!({ "company": "Self" }),
+            json!({ "company": "Private" }), json!({ "company": "Unknown", "website": "https://www.youtube.com/@one" }),
+            json!({ "company": "Test", "website": "https://de.linkedin.com/company/one" }),
+            json!({ "company": "n. a.", "contact": { "email": "none@none.com" } }),
+        ] {
+            lead_about(&vendor, None, customer.clone()).await;
+            let again = lead_about(&vendor, None, customer.clone()).await;
+            assert_eq!(duplicates(&vendor, &again).await, json!([]), "{customer}");
+        }
+        let other = |email: &str| json!({ "company": email, "contact": { "email": email } });
+        for domain in ["virginmedia.com", "arcor.de", "zoho.com"] {
+            lead_about(&vendor, None, other(&format!("one@{domain}"))).await;
+            let lead = lead_about(&vendor, None, other(&format!("two@{domain}"))).await;
+            assert_eq!(duplicates(&vendor, &lead).await, json!([]), "{domain}");
+        }
+        assert_eq!(told(&vendor).await, []);
+        let forms = ["PT Initrode", "Initrode GmbH", "«Initrode» OOO", "ＩＮＩＴＲＯＤＥ"];
+        for (place, company) in forms.into_iter().enumerate() {
+            let lead = lead_about(&vendor, None, json!({ "company": company })).await;
+            assert_eq!(duplicates(&vendor, &lead).await.as_array().map(Vec::len), Some(place), "{company}");
+        }
     }
 
     async fn a_mailbox_at_a_provider_is_no_company(world: World) {
@@ -300,11 +423,22 @@ on_both_databases! {
         let vendor = world.as_("acme", "SALES");
         for n in 0..7 {
             lead_about(&vendor, None, json!({ "company": format!("Customer {}", n % 2), "contact": { "phone": "+49 30 123456" } })).await;
+            world.clock.advance(TimeDelta::minutes(1));
         }
         let rows = Rows::of(&world.database).await;
         let written = rows.now().await;
         let connection = sea_orm::Database::connect(&world.database.url).await.expect("it takes connections");
-        // As a database is that is migrated from before: no keys, and nothing done yet.
+        // As a database is that is migrated from before the form changed: the keys and what search reads in another form,
+        // with their times, and nothing done yet.
+        for sql in [
+            "UPDATE match_key SET value = value || ' of before'", "UPDATE lead_view SET search = 'of before'",
+            "DELETE FROM job_progress",
+        ] {
+            connection.execute_unprepared(sql).await.expect("it is one");
+        }
+        while !world.server().service().write_match_keys(2).await.expect("a batch") {}
+        rows.unchanged_since(&written, "writing all in the new form").await;
+        // From before there were any: no keys, and nothing done yet.
         for sql in ["DELETE FROM match_key", "DELETE FROM job_progress"] {
             connection.execute_unprepared(sql).await.expect("it is one");
         }
@@ -351,16 +485,15 @@ on_both_databases! {
         let plan = plan.join("\n");
         let (whole, keys, own, scan) = match world.database.kind {
             Kind::Sqlite => (
-                "SEARCH theirs USING COVERING INDEX sqlite_autoindex_match_key_1 \
-                 (company_id=? AND kind=? AND value=? AND created_at=? AND lead_id=?)",
+                "SEARCH theirs USING COVERING INDEX match_key_by_lead (lead_id=? AND company_id=?",
                 "SEARCH m USING COVERING INDEX sqlite_autoindex_match_key_1 (company_id=? AND kind=? AND value=?)",
-                "INDEX match_key_by_lead (lead_id=? AND company_id=?)",
+                "SEARCH match_key USING COVERING INDEX match_key_by_lead (lead_id=? AND company_id=?)",
                 "SCAN match_key",
             ),
             Kind::Postgres => (
-                "Index Only Scan using match_key_pkey on match_key theirs",
+                "Index Only Scan using match_key_by_lead on match_key k",
                 "Index Only Scan using match_key_pkey on match_key m",
-                "match_key_by_lead",
+                "Index Only Scan using match_key_by_lead on match_key",
                 "Seq Scan",
             ),
         };

@@ -390,6 +390,28 @@ on_both_databases! {
         server.shutdown().await;
     }
 
+    async fn what_a_token_says_of_a_member_is_checked_as_what_people_type(world: World) {
+        for (sub, email, kept) in [
+            ("a", json!("<script>alert(1)</script>"), json!(null)),
+            ("b", json!("nobody"), json!(null)),
+            ("c", json!(""), json!(null)),
+            ("d", json!("a@b.example, c@d.example"), json!(null)),
+            ("e", json!("\u{202a}ann@acme.example\u{202c}"), json!("ann@acme.example")),
+            ("f", json!("Ann@Acme.example"), json!("Ann@Acme.example")),
+        ] {
+            let token = with(with(with(good(&world), "sub", json!(sub)), "email", email.clone()), "name", json!("Ann\u{200b} Lee\u{2060}"));
+            for _ in 0..2 {
+                let seen = viewer(world.server(), &hs256(SECRET.as_bytes(), &token)).await.ok();
+                assert_eq!(seen.at("/viewer/email"), &kept, "{email}");
+                assert_eq!(seen.text_at("/viewer/name"), "Ann Lee");
+            }
+        }
+        // A good one that becomes none is not kept either.
+        let token = with(with(good(&world), "sub", json!("f")), "email", json!("nobody"));
+        let seen = viewer(world.server(), &hs256(SECRET.as_bytes(), &token)).await.ok();
+        assert_eq!(seen.at("/viewer/email"), &json!(null));
+    }
+
     async fn a_member_is_recorded_once_and_as_its_token_last_said(world: World) {
         let first = world.person("acme", "ann", &["SALES"]).id().await;
         let again = with(good(&world), "name", json!("Ann Lee"));

@@ -41,6 +41,55 @@ fn lead(path: &[&str], value: Value) -> Value {
 }
 
 on_both_databases! {
+    async fn what_people_type_is_kept_as_it_shows(world: World) {
+        let vendor = world.as_("acme", "SALES");
+        let shown = "lead { title description customer { company address { country } contact { firstName email phone phoneAsTyped } } }";
+        let kept = async |input: Value| vendor.mutate("createLead", input, shown).await.ok().at("/createLead/lead").clone();
+        let customer = |company: &str, contact: Value| {
+            json!({ "company": company, "address": { "country": "US" }, "contact": contact })
+        };
+        let lead = kept(json!({
+            "title": "Ann\u{200b}\u{2060}\u{ad}\u{34f}Smith\u{e0041}\u{fe0f} 👩\u{200d}💻 ❤\u{fe0f}",
+            "description": "(שלום\u{200f})\u{200e}!\u{85}two\u{b}three\r\nfour\u{2029}five",
+            "customer": customer("می\u{200c}خواهم", json!({
+                "firstName": "\u{3164}Ann\u{ffa0}",
+                "email": "\u{202a}ann\u{200b}@example.com\u{202c}",
+                "phone": "\u{202a}(850)\u{2212}６４４\u{2011}4200\u{fe0d} ext. 12\u{202c}",
+            })),
+        })).await;
+        assert_eq!(lead, json!({
+            "title": "AnnSmith 👩\u{200d}💻 ❤\u{fe0f}",
+            "description": "(שלום\u{200f})\u{200e}!\ntwo\nthree\nfour\nfive",
+            "customer": {
+                "company": "می\u{200c}خواهم", "address": { "country": "US" },
+                "contact": {
+                    "firstName": "Ann", "email": "ann@example.com", "phone": "+18506444200",
+                    "phoneAsTyped": "(850)\u{2212}６４４\u{2011}4200 ext. 12",
+                },
+            },
+        }));
+        let with = |phone: &str| json!({ "title": "A", "customer": customer("B", json!({ "phone": phone })) });
+        for (phone, says) in [
+            ("(456) 123-4567", "it was read as 4561234567"),
+            ("886-2-25474189", "must be a phone number of US"),
+            ("030 1234567 / 0151 23456789", "it has \"030 1234567\" and \"0151 23456789\""),
+        ] {
+            let refused = vendor.mutate("createLead", with(phone), "__typename").await;
+            assert_eq!((refused.code(), refused.field()), (INVALID, "input.customer.contact.phone"), "{phone}");
+            assert!(refused.text.replace("\\\"", "\"").contains(says), "{}", refused.text);
+        }
+        // A corrected country corrects the number that was typed without one, for both to see.
+        let input = json!({ "title": "A", "customer": { "company": "B", "address": { "country": "DE" }, "contact": { "phone": "05121 23456" } } });
+        let lead = made(&vendor, "createLead", input, "lead").await;
+        let change = json!({ "leadId": lead, "customer": { "address": { "country": "AT" } } });
+        let changed = vendor.mutate("updateLead", change, shown).await.ok();
+        let contact = changed.at("/updateLead/lead/customer/contact");
+        assert_eq!((&contact["phone"], &contact["phoneAsTyped"]), (&json!("+43512123456"), &json!("05121 23456")));
+        let activity = vendor.query("{ activity(filter: { kind: [LEAD_UPDATED] }) { edges { node { ... on LeadUpdated { changes { field } } } } } }", json!({})).await.ok();
+        let fields: Vec<_> = activity.list_at("/activity/edges/0/node/changes").iter().map(|change| change["field"].clone()).collect();
+        assert_eq!(fields, ["customer.address.country", "customer.contact.phone"]);
+    }
+
     async fn all_faults_of_one_input_come_at_once(world: World) {
         let vendor = world.as_("acme", "SALES");
         vendor.id().await;

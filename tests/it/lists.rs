@@ -282,11 +282,124 @@ on_both_databases! {
         let lead = made(&vendor, "createLead", json!({ "title": "before", "customer": { "company": "B" } }), "lead").await;
         made(&vendor, "updateLead", json!({ "leadId": lead, "customer": { "company": "After" } }), "lead").await;
         assert_eq!(found(&vendor, json!({ "text": "after" })).await, ["before"]);
-        for (text, code) in [(" ", "REQUIRED"), ("", "REQUIRED")] {
+        let all = found(&vendor, json!({})).await;
+        for blank in ["", " ", "\u{200b}\t", "\u{2800}"] {
+            assert_eq!(found(&vendor, json!({ "text": blank })).await, all, "{blank:?}");
+        }
+        for (text, code) in [("a b c d e f g h i j k", "INVALID_INPUT"), (&"x".repeat(101), "INVALID_INPUT"), ("a\u{202e}b", "INVALID_INPUT")] {
             let document = "query($filter: LeadFilter) { leads(filter: $filter) { edges { cursor } } }";
             let refused = vendor.query(document, json!({ "filter": { "text": text } })).await;
             assert_eq!((refused.code(), refused.field()), (code, "filter.text"));
         }
+    }
+
+    async fn leads_are_found_by_their_words_in_any_order_and_form(world: World) {
+        let vendor = world.as_("acme", "SALES");
+        for (title, customer) in [
+            ("Zoë's Ångström project", json!({ "company": "Initrode", "contact": {
+                "firstName": "Bertha", "lastName": "O’Neil", "email": "bertha@initrode.example" } })),
+            ("ΟΔΥΣΣΕΥΣ", json!({ "company": "İstanbul Işık" })),
+            ("Große Straße", json!({ "company": "ＡＣＭＥ　１２" })),
+            ("한국", json!({ "company": "می\u{200c}خواهم" })),
+        ] {
+            made(&vendor, "createLead", json!({ "title": title, "customer": customer }), "lead").await;
+        }
+        let project = "Zoë's Ångström project";
+        for (text, expected) in [
+            ("project zoe\u{308}'s", project), ("A\u{30a}ngstro\u{308}m INITRODE", project), ("angstrom zoe", project),
+            ("oneil", ""), ("o'neil bertha", project), ("O’NEIL", project), ("BERTHA@INITRODE.example", project),
+            ("l-1001 bertha zoë", project), ("zoe nobody", ""), ("zoe\u{200b}'s", project), ("zoe zoe zoe", project),
+            ("οδυσσεύς", "ΟΔΥΣΣΕΥΣ"), ("Οδυσσευς", "ΟΔΥΣΣΕΥΣ"), ("istanbul", "ΟΔΥΣΣΕΥΣ"), ("ISTANBUL IŞIK", "ΟΔΥΣΣΕΥΣ"),
+            ("ıstanbul ışık", "ΟΔΥΣΣΕΥΣ"), ("GROSSE STRASSE", "Große Straße"), ("straße", "Große Straße"),
+            ("acme 12", "Große Straße"), ("\u{1112}\u{1161}\u{11ab}\u{1100}\u{116e}\u{11a8}", "한국"), ("میخواهم", "한국"),
+        ] {
+            let expected: Vec<&str> = Some(expected).filter(|title| !title.is_empty()).into_iter().collect();
+            assert_eq!(found(&vendor, json!({ "text": text })).await, expected, "{text}");
+        }
+        // Each company finds by its own view, and by what it may see alone.
+        let partnership = world.partnership("acme", "globex").await;
+        let partner = world.as_("globex", "SALES");
+        assert_eq!(found(&partner, json!({ "text": "bertha" })).await, [""; 0]);
+        let answer = vendor.query("query($filter: LeadFilter) { leads(filter: $filter) { edges { node { id } } } }",
+            json!({ "filter": { "text": "bertha" } })).await.ok();
+        let lead = answer.text_at("/leads/edges/0/node/id").to_owned();
+        made(&vendor, "shareLead", json!({ "leadId": lead, "partnershipId": partnership }), "lead").await;
+        assert_eq!(found(&partner, json!({ "text": "bertha" })).await, [project]);
+        made(&vendor, "withdrawLead", json!({ "leadId": lead }), "lead").await;
+        made(&vendor, "updateLead", json!({ "leadId": lead, "title": "Renamed" }), "lead").await;
+        assert_eq!(found(&partner, json!({ "text": "renamed" })).await, [""; 0]);
+        assert_eq!(found(&partner, json!({ "text": "angstrom" })).await, [project]);
+    }
+
+    async fn null_in_a_filter_is_none_and_absent_is_any(world: World) {
+        let partnership = world.partnership("acme", "globex").await;
+        let vendor = world.as_("acme", "SALES");
+        let new = async |title: &str, owner: bool| {
+            let input = json!({ "title": title, "customer": { "company": "B" } });
+            let lead = made(&vendor, "createLead", input, "lead").await;
+            if !owner {
+                made(&vendor, "updateLead", json!({ "leadId": lead, "ownerId": null }), "lead").await;
+            }
+            lead
+        };
+        let owned = new("owned", true).await;
+        new("nobody's", false).await;
+        let shared = world.shared_lead("acme", &partnership, "shared").await;
+        let all = ["nobody's", "owned", "shared"];
+        assert_eq!(found(&vendor, json!({ "ownerId": null })).await, ["nobody's"]);
+        assert_eq!(found(&vendor, json!({ "partnershipId": null })).await, ["nobody's", "owned"]);
+        assert_eq!(found(&vendor, json!({ "ownerId": null, "partnershipId": null })).await, ["nobody's"]);
+        assert_eq!(found(&vendor, json!({ "status": null })).await, all, "none of these is on a workflow with statuses");
+        // Where nothing can be none, null is as good as absent.
+        let free = json!({ "stage": null, "stageKind": null, "side": null, "templateId": null, "archived": null,
+            "workflowOfTemplateId": null, "active": null, "expiringBefore": null, "text": null });
+        assert_eq!(found(&vendor, free).await, all);
+        // A variable that is absent leaves its field out; one that is null is null.
+        let document = "query($owner: ID) { leads(filter: { ownerId: $owner }) { edges { node { title } } } }";
+        let titles = async |variables: Value| {
+            let answer = vendor.query(document, variables).await.ok();
+            let mut titles: Vec<_> = answer.list_at("/leads/edges").iter().map(|edge| edge["node"]["title"].clone()).collect();
+            titles.sort_by_key(ToString::to_string);
+            titles
+        };
+        assert_eq!(titles(json!({})).await, all);
+        assert_eq!(titles(json!({ "owner": null })).await, ["nobody's"]);
+        assert_eq!(titles(json!({ "owner": vendor.id().await })).await, ["owned", "shared"]);
+        let literal = vendor.query("{ leads(filter: { ownerId: null }) { edges { node { title } } } }", json!({})).await.ok();
+        assert_eq!(literal.list_at("/leads/edges").len(), 1);
+
+        let count = async |document: &str, at: &str, filter: Value| {
+            vendor.query(document, json!({ "filter": filter })).await.ok().list_at(at).len()
+        };
+        made(&vendor, "createTask", json!({ "leadId": owned, "title": "Ours" }), "task").await;
+        let assigned = json!({ "leadId": owned, "title": "Mine", "assigneeId": vendor.id().await });
+        made(&vendor, "createTask", assigned, "task").await;
+        let tasks = "query($filter: TaskFilter) { tasks(filter: $filter) { edges { cursor } } }";
+        assert_eq!(count(tasks, "/tasks/edges", json!({})).await, 2);
+        assert_eq!(count(tasks, "/tasks/edges", json!({ "assigneeId": null, "leadId": null, "dueBefore": null })).await, 1);
+        let activity = "query($filter: ActivityFilter) { activity(first: 100, filter: $filter) { edges { cursor } } }";
+        let events = "/activity/edges";
+        let (every, of_none) = (count(activity, events, json!({})).await, count(activity, events, json!({ "leadId": null })).await);
+        let of_leads = [&owned, &shared].map(async |lead| count(activity, events, json!({ "leadId": lead })).await);
+        let of_leads: usize = futures_util::future::join_all(of_leads).await.into_iter().sum();
+        assert!(of_none > 0 && of_leads > 0 && of_none + of_leads < every, "{of_none} {of_leads} {every}");
+        let by_system = count(activity, events, json!({ "actorId": null })).await;
+        let duplicates = count(activity, events, json!({ "kind": ["LEAD_DUPLICATES_FOUND"] })).await;
+        assert!(duplicates > 0, "the leads are about the same customer");
+        assert_eq!(by_system, duplicates, "only that is the system's");
+        let both = json!({ "actorId": null, "kind": ["LEAD_DUPLICATES_FOUND", "LEAD_CREATED"], "leadId": null });
+        assert_eq!(count(activity, events, both).await, 0);
+
+        let opportunities = "query($filter: OpportunityFilter) { opportunities(filter: $filter) { edges { cursor } } }";
+        let list = "/opportunities/edges";
+        assert_eq!(count(opportunities, list, json!({ "leadId": null, "responsibleId": null })).await, 0);
+        made(&vendor, "createOpportunity", json!({ "name": "Of no lead" }), "opportunity").await;
+        let partner = world.as_("globex", "SALES");
+        made(&partner, "acceptLead", json!({ "leadId": shared }), "lead").await;
+        made(&partner, "convertLead", json!({ "leadId": shared, "opportunity": {} }), "lead").await;
+        assert_eq!(count(opportunities, list, json!({})).await, 2);
+        assert_eq!(count(opportunities, list, json!({ "leadId": null })).await, 1);
+        assert_eq!(count(opportunities, list, json!({ "leadId": shared })).await, 1);
     }
 
     async fn the_other_lists_come_from_either_end_too(world: World) {

@@ -1,6 +1,7 @@
 //! Marketing lists (mission C9): a company's own lists of leads, which the other side never learns of.
 
 use chrono::TimeDelta;
+use cosell::store::db::{Db, PoolSize};
 use futures_util::future::join_all;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::{Value, json};
@@ -90,6 +91,45 @@ async fn set_active(world: &World, company: &str, active: bool) {
 }
 
 on_both_databases! {
+    async fn names_from_before_are_compared_as_new_ones_are(world: World) {
+        let sales = world.as_("acme", "SALES");
+        let (first, second, third) =
+            (list_of(&sales, "Zoë").await, list_of(&sales, "Another").await, list_of(&sales, "Straße").await);
+        let other = list_of(&world.as_("globex", "SALES"), "Zoë").await;
+        let connection = sea_orm::Database::connect(&world.database.url).await.expect("it takes connections");
+        for sql in [
+            "DROP INDEX match_key_by_lead", "CREATE INDEX match_key_by_lead ON match_key (lead_id, company_id)",
+            "ALTER TABLE match_key DROP COLUMN protected_until", "ALTER TABLE template DROP COLUMN duplicate_protection",
+            "DELETE FROM seaql_migrations WHERE version = 'm20261128_000001_text'",
+            // As they were written then: in lower case, and in any form.
+            "UPDATE marketing_list SET name = 'Zoe\u{308}', name_key = 'zoe\u{308}' WHERE name = 'Another'",
+            "UPDATE marketing_list SET name_key = 'straße' WHERE name = 'Straße'",
+        ] {
+            connection.execute_unprepared(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+        }
+        let db = Db::connect(&world.database.url, PoolSize { connections: 1, ..PoolSize::default() }).await.expect("a database");
+        db.migrate().await.expect("the migrations run");
+        db.close().await;
+        let world = world.restart().await;
+        let sales = world.as_("acme", "SALES");
+        for taken in ["ZOË", "zoe\u{308}", "STRASSE", "Z\u{200b}oë"] {
+            let refused = sales.mutate("createMarketingList", json!({ "name": taken }), "__typename").await;
+            assert_eq!((refused.code(), refused.field()), ("DUPLICATE", "input.name"), "{taken}");
+        }
+        // Both lists of the same name are there as they were, until they are renamed.
+        for (list, name) in [(&first, "Zoë"), (&second, "Zoe\u{308}"), (&third, "Straße")] {
+            let found = sales.query(LIST, json!({ "id": list })).await.ok();
+            assert_eq!(found.text_at("/marketingList/name"), name);
+        }
+        made(&sales, "archiveMarketingList", json!({ "listId": second }), "list").await;
+        let refused = sales.mutate("restoreMarketingList", json!({ "listId": second }), "__typename").await;
+        assert_eq!((refused.code(), refused.field()), ("DUPLICATE", "input.listId"));
+        made(&sales, "renameMarketingList", json!({ "listId": first, "name": "Zoe" }), "list").await;
+        made(&sales, "restoreMarketingList", json!({ "listId": second }), "list").await;
+        let found = world.as_("globex", "SALES").query(LIST, json!({ "id": other })).await.ok();
+        assert_eq!(found.text_at("/marketingList/name"), "Zoë");
+    }
+
     async fn sales_and_managers_keep_lists_of_leads(world: World) {
         let (sales, manager) = (world.as_("acme", "SALES"), world.as_("acme", "MANAGER"));
         let (clerk, boss) = (sales.id().await, manager.id().await);
@@ -391,7 +431,7 @@ on_both_databases! {
         let long = "x".repeat(101);
         for (name, code) in [
             ("", "REQUIRED"), (" \u{200b}\t", "REQUIRED"), (long.as_str(), "INVALID_INPUT"), ("two\nlines", "INVALID_INPUT"),
-            ("nul\u{0}", "INVALID_INPUT"), ("turned \u{202e}around", "INVALID_INPUT"), ("SPRING FAIR", "DUPLICATE"), ("spring \u{a0} fair", "DUPLICATE"),
+            ("nul\u{0}", "INVALID_INPUT"), ("turned \u{202e}around", "INVALID_INPUT"), ("SPRING FAIR", "DUPLICATE"), ("spring \u{a0} fair", "DUPLICATE"), ("ｓｐｒｉｎｇ fa\u{200b}ir", "DUPLICATE"),
         ] {
             let refused = sales.mutate("createMarketingList", json!({ "name": name }), "__typename").await;
             assert_eq!((refused.code(), refused.field()), (code, "input.name"), "{name:?}");

@@ -1,5 +1,17 @@
-//! What a text from outside may hold: no control characters, nothing that turns the reading direction around, and no
-//! more characters than the field takes.
+//! What a text is: what one from outside may hold, what of it shows, and when two are the same.
+//!
+//! A text holds no control characters, nothing that turns the reading direction around, nothing that does not show and
+//! has no task, and no more characters than the field takes.
+
+mod fold;
+mod signs;
+
+use std::borrow::Cow;
+
+use unicode_normalization::UnicodeNormalization;
+
+pub use fold::{folded, loose, words};
+use signs::{is_invisible, seen, turns_direction};
 
 use crate::error::Fault;
 
@@ -28,20 +40,16 @@ impl Rules {
         Self { max, multiline: true }
     }
 
-    /// The text trimmed and with `\n` as its only line break, or none where it is blank.
+    /// The text trimmed, with `\n` as its only line break and without what does not show and has no task where it
+    /// stands; or none where nothing of it shows.
     ///
     /// # Errors
     /// A sentence that says what is wrong and what would be right.
     pub fn clean(self, text: &str) -> Result<Option<String>, String> {
-        let unified;
-        let text = if self.multiline && text.contains('\r') {
-            unified = text.replace("\r\n", "\n").replace('\r', "\n");
-            unified.as_str()
-        } else {
-            text
-        };
+        let text = if self.multiline { with_line_breaks(text) } else { text.into() };
+        let text = seen(&text, self.multiline);
         // A line break at an end is trimmed away, so it is no fault even in one line.
-        let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
+        let text = text.trim();
         if let Some(c) = text.chars().find(|c| self.refuses(*c)) {
             return Err(if is_break(c) {
                 "must be one line, without line breaks and tabs".to_owned()
@@ -53,7 +61,7 @@ impl Rules {
         if length > self.max {
             return Err(format!("must have at most {} characters; it has {length}", self.max));
         }
-        Ok(if length == 0 { None } else { Some(text.to_owned()) })
+        Ok(if is_blank(text) { None } else { Some(text.to_owned()) })
     }
 
     /// [`clean`](Self::clean) for a field that may be left out; a fault goes to `faults`.
@@ -83,8 +91,22 @@ impl Rules {
     }
 
     fn refuses(self, c: char) -> bool {
-        is_bidi_control(c) || if is_break(c) { !self.multiline } else { c.is_control() }
+        turns_direction(c) || if is_break(c) { !self.multiline } else { c.is_control() }
     }
+}
+
+/// What a number or an address says, whatever it was copied from: without the signs that only direct how others are
+/// shown, which come along unseen from pages and contact lists, and in the plain form of letters and digits that there are
+/// several of (full width). Trimmed.
+pub fn plain(typed: &str) -> String {
+    let plain: String = typed.chars().filter(|c| !is_invisible(*c)).nfkc().filter(|c| !is_invisible(*c)).collect();
+    plain.trim().to_owned()
+}
+
+/// The text without the signs that only direct how others are shown, trimmed; as it was typed else.
+pub fn without_format(typed: &str) -> String {
+    let shown: String = typed.chars().filter(|c| !is_invisible(*c)).collect();
+    shown.trim().to_owned()
 }
 
 /// The fault of a field whose value has `message`, a predicate such as "must be positive".
@@ -109,34 +131,34 @@ pub fn name(field: &str) -> &str {
 
 /// What may be shown of a text that a caller made up: at most 50 characters and no control characters.
 pub fn excerpt(text: &str) -> String {
-    let mut shown: String = text.chars().take(50).filter(|c| !c.is_control() && !is_bidi_control(*c)).collect();
+    let mut shown: String = text.chars().take(50).filter(|c| !c.is_control() && !turns_direction(*c)).collect();
     if text.chars().nth(50).is_some() {
         shown.push('…');
     }
     shown
 }
 
-/// Whether nothing of the text can be seen.
+/// Whether nothing of the text can be seen. What turns the direction is no blank: it is refused.
 pub fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+    text.chars().all(|c| c.is_whitespace() || is_invisible(c) && !turns_direction(c))
 }
 
+/// Whether a line ends with the character, or it is a tab.
 fn is_break(c: char) -> bool {
-    matches!(c, '\n' | '\t' | '\r' | '\u{2028}' | '\u{2029}')
+    c == '\t' || ends_line(c)
 }
 
-/// Unicode's explicit directional formatting characters: with them a text can be made to read as another.
-fn is_bidi_control(c: char) -> bool {
-    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{200E}' | '\u{200F}' | '\u{061C}')
+fn ends_line(c: char) -> bool {
+    matches!(c, '\n' | '\r' | '\u{0B}' | '\u{0C}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Characters without a shape that Unicode does not count as white space.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{00AD}' | '\u{115F}' | '\u{1160}' | '\u{180E}' | '\u{200B}'
-            ..='\u{200D}' | '\u{2060}' | '\u{3164}' | '\u{FEFF}' | '\u{FFA0}'
-    )
+/// The text with `\n` for whatever ended its lines.
+fn with_line_breaks(text: &str) -> Cow<'_, str> {
+    if text.chars().any(|c| c != '\n' && ends_line(c)) {
+        text.replace("\r\n", "\n").replace(ends_line, "\n").into()
+    } else {
+        text.into()
+    }
 }
 
 #[cfg(test)]
@@ -154,6 +176,7 @@ mod tests {
             ("", None),
             (" \t\r\n ", None),
             ("\u{200B}\u{3164} \u{00A0}", None),
+            ("Ann\u{200B}Smith", Some("AnnSmith")),
             ("Zoë Ångström 株式会社 👩‍👩‍👧", Some("Zoë Ångström 株式会社 👩‍👩‍👧")),
         ] {
             assert_eq!(LINE.clean(typed), Ok(kept.map(str::to_owned)), "{typed:?}");
@@ -161,10 +184,10 @@ mod tests {
     }
 
     #[test]
-    fn controls_and_bidi_controls_are_refused_wherever_they_stand() {
+    fn controls_and_what_turns_the_direction_are_refused_wherever_they_stand() {
         for bad in [
-            '\0', '\u{1}', '\u{1B}', '\u{7F}', '\u{85}', '\u{9F}', '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}',
-            '\u{202E}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}', '\u{200E}', '\u{200F}', '\u{061C}',
+            '\0', '\u{1}', '\u{1B}', '\u{7F}', '\u{9F}', '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}', '\u{202E}',
+            '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
         ] {
             for rules in [LINE, LONG] {
                 let fault = rules.clean(&format!("a{bad}b")).unwrap_err();
@@ -172,9 +195,40 @@ mod tests {
             }
         }
         assert!(LINE.clean("\0").is_err(), "a control character alone is no blank text");
-        assert!(LINE.clean("a\nb").unwrap_err().contains("one line"));
-        assert!(LINE.clean("a\tb").is_err());
-        assert_eq!(LONG.clean("a\r\nb\rc\n\td\n"), Ok(Some("a\nb\nc\n\td".to_owned())));
+        assert!(!is_blank("\0") && !is_blank("\u{202E}") && is_blank("\u{200E}\u{2800} \u{FE0F}"));
+    }
+
+    #[test]
+    fn whatever_ends_a_line_is_a_line_break() {
+        for end in ["\n", "\r\n", "\r", "\u{0B}", "\u{0C}", "\u{85}", "\u{2028}", "\u{2029}"] {
+            assert_eq!(LONG.clean(&format!("a{end}b{end}")), Ok(Some("a\nb".to_owned())), "{end:?}");
+            assert!(LINE.clean(&format!("a{end}b")).unwrap_err().contains("one line"), "{end:?}");
+            assert_eq!(LINE.clean(&format!("a{end}\u{200B}")), Ok(Some("a".to_owned())), "{end:?}");
+        }
+        assert!(LINE.clean("a\tb").unwrap_err().contains("one line"));
+        assert_eq!(LONG.clean("a\r\n\r\nb\rc\n\td\n"), Ok(Some("a\n\nb\nc\n\td".to_owned())));
+    }
+
+    #[test]
+    fn right_to_left_text_keeps_its_marks() {
+        let hebrew = "(שלום\u{200F}) \u{200E}Ltd\u{200E}";
+        let arabic = "مرحبا\u{61C}!";
+        for rules in [LINE, LONG] {
+            for text in [hebrew, arabic] {
+                assert_eq!(rules.clean(text), Ok(Some(text.to_owned())), "{text:?}");
+            }
+            assert_eq!(rules.clean("\u{200F}\u{200E}\u{61C} \u{2800}\u{FE0F}"), Ok(None), "nothing of it shows");
+        }
+        assert_eq!(LONG.clean("Ann\u{200E} Smith"), Ok(Some("Ann\u{200E} Smith".to_owned())));
+        assert_eq!(LINE.clean("Ann\u{200E} Smith"), Ok(Some("Ann Smith".to_owned())));
+        assert_eq!(LINE.clean("I ❤\u{FE0F}"), Ok(Some("I ❤\u{FE0F}".to_owned())));
+    }
+
+    #[test]
+    fn what_was_copied_is_read_without_its_unseen_signs() {
+        assert_eq!(plain("\u{202A}+49\u{A0}30 12\u{200B}34\u{202C}"), "+49 30 1234");
+        assert_eq!(plain(" ａ＠ｂ．ｄｅ\u{FE0D}\u{2066}"), "a@b.de");
+        assert_eq!(without_format("\u{2066}ａ\u{2069}\u{AD}"), "ａ");
     }
 
     #[test]
@@ -208,7 +262,7 @@ mod tests {
             if let Ok(Some(kept)) = rules.clean(&text) {
                 prop_assert!(kept.chars().count() <= max);
                 prop_assert!(!is_blank(&kept));
-                prop_assert!(!kept.contains('\0') && !kept.contains('\r'));
+                prop_assert!(!kept.contains(|c: char| c != '\n' && c != '\t' && c.is_control()));
                 prop_assert!(multiline || !kept.contains('\n'));
                 prop_assert_eq!(rules.clean(&kept), Ok(Some(kept)));
             }
