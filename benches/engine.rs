@@ -42,6 +42,7 @@ fn engine(criterion: &mut Criterion) {
         limits: Limits { check: Some(&week), ..Limits::default() },
         fields: Fields::None,
         expires_at_override: None,
+        orphaned: false,
     };
     let values = |json: Value| json.as_object().cloned().unwrap_or_default();
     let mut decides = |name: &str, status, action: &str, values: &Map<String, Value>, allowed: bool| {

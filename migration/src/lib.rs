@@ -18,8 +18,8 @@ mod m20261122_000004_board;
 mod m20261122_000005_audit_trail;
 mod m20261122_000006_kinds;
 mod m20261128_000001_shipped_versions;
-mod m20261128_000001_text;
 mod m20261128_000002_received_numbers;
+mod m20261128_000003_text;
 
 /// The migrations in their order.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_kinds::Migration),
             Box::new(m20261128_000001_shipped_versions::Migration),
             Box::new(m20261128_000002_received_numbers::Migration),
-            Box::new(m20261128_000001_text::Migration),
+            Box::new(m20261128_000003_text::Migration),
         ]
     }
 }

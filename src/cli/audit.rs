@@ -143,19 +143,9 @@ async fn lead_of(service: &Service, company: CompanyId, lead: Option<&str>) -> R
     if let Ok(id) = global_id::expect(text, NodeType::Lead) {
         return Ok(Some(LeadId(id)));
     }
-    let found = service.leads_by_number(company, text).await.map_err(|error| unchecked(error.into()))?;
-    match found.as_slice() {
-        [] => Err(Failure::usage(format!("The company has no lead {text}; its number or its id is needed."))),
-        [(lead, _)] => Ok(Some(*lead)),
-        _ => {
-            let name = |(lead, source): &(LeadId, String)| {
-                format!("{}, which comes from {source}", global_id::encode(NodeType::Lead, lead.0))
-            };
-            let list = found.iter().map(name).collect();
-            let message = format!("The company has more than one lead {text}; give the id of the one that is meant:");
-            Err(Failure { list, ..Failure::usage(message) })
-        }
-    }
+    let found = service.lead_by_number(company, text).await.map_err(|error| unchecked(error.into()))?;
+    let missing = || Failure::usage(format!("The company has no lead {text}; its number or its id is needed."));
+    found.map(Some).ok_or_else(missing)
 }
 
 async fn export(service: &Service, asked: &Export) -> Outcome {

@@ -283,7 +283,7 @@ pub async fn run(
         let (outcome, faults) = match content {
             Content::Lead(reading) => {
                 reference = Some(reading.reference.clone());
-                match caller.import(*reading, &place, &mut warnings).await {
+                match Box::pin(caller.import(*reading, &place, &mut warnings)).await {
                     Ok((outcome, known)) => {
                         lead = known.filter(|_| !plan.dry_run || outcome != Outcome::Created);
                         (outcome, Vec::new())

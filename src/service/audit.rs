@@ -52,15 +52,9 @@ impl Service {
         store::audit::companies(self.db().read()).await
     }
 
-    /// The company's leads of that number, each with the slug of the company that it comes from: two sources count
-    /// alike. For the command line.
-    pub async fn leads_by_number(&self, company: CompanyId, number: &str) -> Result<Vec<(LeadId, String)>> {
-        let db = self.db().read();
-        let found = store::audit::leads_by_number(db, Scope::system(company), number).await?;
-        let sources: Vec<_> = found.iter().map(|(_, source)| *source).collect();
-        let sources = store::company::by_ids(db, &sources).await?;
-        let slug = |id| sources.iter().find(|source| source.id == id).map(|source| source.slug.clone());
-        Ok(found.into_iter().map(|(lead, source)| (lead, slug(source).unwrap_or_default())).collect())
+    /// The lead that has that number at the company. For the command line.
+    pub async fn lead_by_number(&self, company: CompanyId, number: &str) -> Result<Option<LeadId>> {
+        store::audit::lead_by_number(self.db().read(), Scope::system(company), number).await
     }
 
     /// Checks what the database holds of a company: of one lead, or its whole log with its positions. A row that can't be

@@ -9,7 +9,7 @@ mod action;
 
 use super::{
     Service, Tx,
-    authorize::{self, Purpose, WRITERS},
+    authorize::{self, Authorized, Purpose, WRITERS},
     cursor, duplicate, transaction,
 };
 use crate::{
@@ -520,24 +520,33 @@ impl Service {
                 let happening = Happening::LeadUpdated { changes: shared };
                 tx.happened(audience, Some(member.id), Some(id), None, happening);
             }
-            let before = {
-                let views = [Some((&loaded.mine, &mine)), loaded.other.as_ref().zip(other.as_ref())];
-                let views: Vec<_> = views.into_iter().flatten().collect();
-                duplicate::before(tx, &views).await?
-            };
-            let mut parties = Parties { mine, other };
-            for action in &reviews {
-                parties = Box::pin(self.review(tx, member, parties, action)).await?;
-            }
-            let Parties { mine, other } = parties;
-            if reviews.is_empty() {
-                authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
-            } else {
-                self.save(tx, loaded, action::Moved { mine: mine.clone(), other, passing: None }).await?;
-            }
-            duplicate::tell_of_change(tx, before).await?;
-            Ok(mine)
+            Box::pin(self.save_change(tx, member, loaded, Parties { mine, other }, &reviews)).await
         })
+    }
+
+    /// Saves a change of a lead with the actions of the system that it triggers, and tells of duplicates that it makes.
+    async fn save_change(
+        &self,
+        tx: &mut Tx,
+        member: &Member,
+        loaded: Authorized<Parties>,
+        mut changed: Parties,
+        reviews: &[String],
+    ) -> Result<Lead> {
+        let views = [Some((&loaded.mine, &changed.mine)), loaded.other.as_ref().zip(changed.other.as_ref())];
+        let views: Vec<_> = views.into_iter().flatten().collect();
+        let before = duplicate::before(tx, &views).await?;
+        for action in reviews {
+            changed = Box::pin(self.review(tx, member, changed, action)).await?;
+        }
+        let Parties { mine, other } = changed;
+        if reviews.is_empty() {
+            authorize::save_lead(tx, loaded, &mine, other.as_ref()).await?;
+        } else {
+            self.save(tx, loaded, action::Moved { mine: mine.clone(), other, passing: None }).await?;
+        }
+        duplicate::tell_of_change(tx, before).await?;
+        Ok(mine)
     }
 
     /// The keys of the system's actions that these changes trigger, by the workflow's rules of fields.

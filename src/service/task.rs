@@ -263,12 +263,10 @@ impl Service {
                 }
                 Ok((new, TaskChange::Assigned))
             }
-            TaskCall::Complete | TaskCall::Reopen if !(doer || setter) => {
-                return Err(Error::because(
-                    Reason::OtherSide,
-                    "Only the side that is to do the task, or the company that set it, says whether it is done.",
-                ));
-            }
+            TaskCall::Complete | TaskCall::Reopen if !(doer || setter) => Err(Error::because(
+                Reason::OtherSide,
+                "Only the side that is to do the task, or the company that set it, says whether it is done.",
+            )),
             TaskCall::Complete => {
                 if task.state == TaskState::Done {
                     return Ok((new, TaskChange::Completed));

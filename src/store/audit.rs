@@ -278,23 +278,18 @@ pub async fn companies(db: &impl ConnectionTrait) -> Result<Vec<(CompanyId, Stri
     Ok(rows.into_iter().map(|(id, slug)| (CompanyId(id), slug)).collect())
 }
 
-/// The company's leads of that number, each with the company that it comes from: a number counts within that one.
-pub async fn leads_by_number(
-    db: &impl ConnectionTrait,
-    scope: Scope,
-    number: &str,
-) -> Result<Vec<(LeadId, CompanyId)>> {
+/// The lead that has that number at the company.
+pub async fn lead_by_number(db: &impl ConnectionTrait, scope: Scope, number: &str) -> Result<Option<LeadId>> {
     use lead_view::Column as C;
-    let rows: Vec<(Uuid, Uuid)> = lead_view::Entity::find()
+    let found: Option<Uuid> = lead_view::Entity::find()
         .select_only()
-        .columns([C::LeadId, C::SourceId])
+        .column(C::LeadId)
         .filter(scope.leads())
         .filter(C::Number.eq(number))
-        .order_by_asc(C::LeadId)
         .into_tuple()
-        .all(db)
+        .one(db)
         .await?;
-    Ok(rows.into_iter().map(|(lead, source)| (LeadId(lead), CompanyId(source))).collect())
+    Ok(found.map(LeadId))
 }
 
 /// A row of the log that holds personal data.

@@ -247,6 +247,38 @@ pub async fn end_views(db: &impl ConnectionTrait, partnership: PartnershipId, no
     Ok(())
 }
 
+/// Ends the view that the source of a lead has of an opportunity that the lead no longer leads to, unless another lead
+/// that is with its receiver does.
+pub async fn end_view(
+    db: &impl ConnectionTrait,
+    id: OpportunityId,
+    source: CompanyId,
+    lead: LeadId,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    use cosell_entity::lead_view::{Column as L, Entity as LeadView};
+    use opportunity_view::Column as C;
+    let others = Query::select()
+        .column(L::LeadId)
+        .from(LeadView)
+        .and_where(L::CompanyId.eq(source.0))
+        .and_where(L::OpportunityId.eq(id.0))
+        .and_where(L::AssignmentId.is_not_null())
+        .and_where(L::LeadId.ne(lead.0))
+        .to_owned();
+    opportunity_view::Entity::update_many()
+        .col_expr(C::EndedAt, Expr::value(now))
+        .filter(C::OpportunityId.eq(id.0))
+        .filter(C::CompanyId.eq(source.0))
+        // Who works a deal goes on seeing it.
+        .filter(C::Side.eq(Side::Source.as_str()))
+        .filter(C::EndedAt.is_null())
+        .filter(Expr::exists(others).not())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// The companies that follow an opportunity, or did, because a lead of theirs became it.
 pub async fn followers(db: &impl ConnectionTrait, id: OpportunityId) -> Result<Vec<CompanyId>> {
     use opportunity_view::Column as C;

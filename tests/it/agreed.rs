@@ -123,8 +123,8 @@ on_both_databases! {
             let id = submitted(&partner, &partnership).await;
             call(&vendor, "acceptLead", &id, json!({})).await.ok();
             perform(&vendor, &id, "propose", json!({})).await.ok();
-            let changed = change(&partner, &id, fields.clone()).await.ok().at("/updateLead/lead").clone();
-            for lead in [changed, read(&vendor, &id, STANDING).await] {
+            let answer = change(&partner, &id, fields.clone()).await.ok().at("/updateLead/lead").clone();
+            for lead in [answer, read(&vendor, &id, STANDING).await] {
                 assert_eq!(
                     (&lead["status"]["key"], &lead["acceptedAt"], &lead["stageLocked"], &lead["stage"]["key"]),
                     (&json!("new"), &Value::Null, &json!(true), &json!("proposal")), "{fields}"
@@ -249,6 +249,61 @@ on_both_databases! {
         let converted = globex.mutate("convertLead", json!({ "leadId": theirs, "opportunity": {} }), "opportunity { id }").await.ok();
         let deal = converted.text_at("/convertLead/opportunity/id").to_owned();
         call(&globex, "convertLead", &third, json!({ "opportunityId": deal })).await.ok();
+    }
+
+    async fn a_source_follows_a_deal_for_as_long_as_the_passing_that_it_came_of(world: World) {
+        let admin = world.as_("acme", "ADMIN");
+        let (first, second) = (world.partnership("acme", "globex").await, world.partnership("acme", "initech").await);
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        // The source's own workflow: a lead is converted again and again, and passed on after that.
+        let shipped = cosell::domain::workflow::builtin::builtin("partner-lead", 2).expect("it is shipped");
+        let mut own = serde_json::to_value(&*shipped).unwrap();
+        own["key"] = json!("own-lead");
+        let stages = own["stages"].as_array_mut().unwrap().iter_mut();
+        stages.filter(|stage| stage["key"] == "closed_converted").for_each(|stage| stage["terminal"] = json!(false));
+        for action in own["actions"].as_array_mut().unwrap() {
+            match action["key"].as_str().unwrap() {
+                "convert" => action["from"] = json!(["accepted", "closed_converted"]),
+                "reassign" => action["from"].as_array_mut().unwrap().push(json!("closed_converted")),
+                "withdraw" => action["from"] = json!(["pending", "closed_converted"]),
+                _ => {}
+            }
+        }
+        let drafted = admin.mutate("draftWorkflow", json!({ "definition": own }), "workflow { id }").await.ok();
+        let workflow = drafted.text_at("/draftWorkflow/workflow/id");
+        admin.mutate("publishWorkflow", json!({ "workflowId": workflow }), "workflow { id }").await.ok();
+        let input = json!({ "key": "own-lead", "name": "Own", "workflowId": workflow });
+        admin.mutate("createLeadTemplate", input, "template { id }").await.ok();
+        let name = async |person: &Person, deal: &str| {
+            let seen = person.query("query($id: ID!) { opportunity(id: $id) { name } }", json!({ "id": deal })).await;
+            seen.data["opportunity"]["name"].as_str().map(str::to_owned)
+        };
+        let rename = async |deal: &str, name: &str| {
+            partner.mutate("updateOpportunity", json!({ "opportunityId": deal, "name": name }), "opportunity { id }").await.ok();
+        };
+        for how in ["linked anew", "passed on", "withdrawn", "end of the partnership"] {
+            let id = lead_of(&vendor, json!({ "templateKey": "own-lead", "partnershipId": first })).await;
+            call(&partner, "acceptLead", &id, json!({})).await.ok();
+            let convert = json!({ "leadId": id, "opportunity": { "name": "First" } });
+            let deal = partner.mutate("convertLead", convert, "opportunity { id }").await.ok();
+            let deal = deal.text_at("/convertLead/opportunity/id").to_owned();
+            assert_eq!(name(&vendor, &deal).await.as_deref(), Some("First"));
+            match how {
+                "linked anew" => { call(&partner, "convertLead", &id, json!({ "opportunity": { "name": "Second" } })).await.ok(); }
+                "passed on" => { call(&vendor, "shareLead", &id, json!({ "partnershipId": second })).await.ok(); }
+                "withdrawn" => { call(&vendor, "withdrawLead", &id, json!({})).await.ok(); }
+                _ => { admin.mutate("endPartnership", json!({ "partnershipId": first }), "partnership { id }").await.ok(); }
+            }
+            rename(&deal, "Ours alone").await;
+            assert_eq!(name(&vendor, &deal).await.as_deref(), Some("First"), "{how}");
+            assert_eq!(name(&partner, &deal).await.as_deref(), Some("Ours alone"), "{how}");
+            let linked = read(&vendor, &id, "opportunity { name }").await;
+            match how {
+                "linked anew" => assert_eq!(linked["opportunity"]["name"], "Second"),
+                "passed on" => assert_eq!(linked["opportunity"], Value::Null),
+                _ => assert_eq!(linked["opportunity"]["name"], "First"),
+            }
+        }
     }
 
     async fn a_limit_is_lengthened_after_the_acceptance_and_never_shortened(world: World) {

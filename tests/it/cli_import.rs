@@ -55,7 +55,7 @@ impl Setting {
     }
 
     fn import<const N: usize>(&self, file: &Value, more: [&str; N]) -> Output {
-        self.import_as("salesforce", &file.to_string(), more)
+        self.import_as("salesforce", file.to_string(), more)
     }
 
     fn import_as<const N: usize>(&self, format: &str, file: impl AsRef<[u8]>, more: [&str; N]) -> Output {

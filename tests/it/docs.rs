@@ -378,9 +378,9 @@ async fn the_commands_of_the_readme_work_in_their_order() {
     let mut lead = String::new();
     let mut following: Option<Running> = None;
     let mut said = Vec::new();
+    let printed = Regex::new(r"LEAD='[^']+'").expect("a pattern");
     for block in blocks(steps, "sh") {
         // The reader's own id, in the place of the one that is printed.
-        let printed = Regex::new(r"LEAD='[^']+'").expect("a pattern");
         let block = printed.replace(&block, format!("LEAD='{lead}'")).replace("127.0.0.1:8080", &address);
         let mut command = Command::new("sh");
         command.args(["-c", &format!("{before}{block}")]).current_dir(&folder).env("PATH", &path);

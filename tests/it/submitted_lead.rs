@@ -131,7 +131,7 @@ on_both_databases! {
                     moved.ok();
                     assert_eq!(standing(&read(&partner, &third).await).0, key);
                 }
-                None => assert_eq!(faults(&moved), [("REQUIRED".to_owned(), "input.note".to_owned())]),
+                None => assert_eq!(faults(&moved), [("REQUIRED".to_owned(), "input.stage".to_owned())]),
             }
         }
     }

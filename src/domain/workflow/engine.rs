@@ -568,7 +568,7 @@ pub fn editing<'d>(
 }
 
 /// The paths of a lead's content that are fixed at the stage that an action leads to, and were not before.
-pub fn fixes<'d>(definition: &'d Definition, action: &Action) -> Vec<&'static str> {
+pub fn fixes(definition: &Definition, action: &Action) -> Vec<&'static str> {
     let fixed_at = |stage: &str, path: &str| {
         let rules = &definition.field_rules;
         rules.iter().any(|rule| rule.review.is_none() && rule.covers(path) && rule.at.iter().any(|at| at == stage))

@@ -196,6 +196,13 @@ impl Service {
             let happening = Happening::LeadShared { partnership: passing.partnership };
             tx.happened(vec![mine.company, passing.view.company], actor, Some(mine.id), None, happening);
         }
+        // What came of a passing is the source's to follow for as long as that lasts.
+        if passing.is_some() {
+            mine.opportunity = None;
+        }
+        if let Some(former) = old.mine.opportunity.filter(|former| ends || mine.opportunity != Some(*former)) {
+            store::opportunity::end_view(tx.db(), former, mine.source, mine.id, now).await?;
+        }
         let over = old.other.as_ref().filter(|view| passing.is_some() || (ends && view.side == Side::Receiver));
         let over = if mine.archived && !old.mine.archived {
             Some(Over::Lead(mine.id))

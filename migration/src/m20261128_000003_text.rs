@@ -16,7 +16,7 @@ pub(crate) struct Migration;
 
 impl MigrationName for Migration {
     fn name(&self) -> &'static str {
-        "m20261128_000001_text"
+        "m20261128_000003_text"
     }
 }
 
