@@ -31,6 +31,9 @@ impl Phone {
         let Some(typed) = Rules::line(MAX).clean(&text::without_format(typed))? else {
             return Ok(None);
         };
+        if let Some((one, other)) = after_a_slash(&typed, country) {
+            return Err(two(one, other));
+        }
         let read = Read::of(&typed);
         match read.as_ref().and_then(|read| read.e164(country)) {
             Some(e164) => Ok(Some(Self { e164, typed })),
@@ -46,9 +49,13 @@ impl Phone {
     }
 }
 
+fn two(one: &str, other: &str) -> String {
+    format!("must be one phone number; it has \"{one}\" and \"{other}\"")
+}
+
 fn fault(typed: &str, read: Option<&Read>, country: Option<Country>) -> String {
     if let Some((one, other)) = two_numbers(typed) {
-        return format!("must be one phone number; it has \"{one}\" and \"{other}\"");
+        return two(one, other);
     }
     let international = "an international one with + and the country's code, such as \"+14155552671\"";
     let right = match country {
@@ -171,6 +178,20 @@ fn two_numbers(typed: &str) -> Option<(&str, &str)> {
     })
 }
 
+/// Two numbers, or a number with two extensions: what stands before a slash is a whole number by itself, or what stands
+/// behind it begins as one. A slash behind an area code is neither.
+fn after_a_slash(typed: &str, country: Option<Country>) -> Option<(&str, &str)> {
+    let digits = |text: &str| text.chars().filter(char::is_ascii_digit).count();
+    let two = |one: &str, other: &str| {
+        let Some(read) = Read::of(one).filter(|_| digits(other) > 0) else { return false };
+        let code_alone = read.is_international() && digits(one) <= 5;
+        (digits(one) >= 7 && read.e164(country).is_some())
+            || (!code_alone && digits(one) >= 4 && other.trim_start().starts_with(['0', '+']))
+    };
+    let parts = typed.match_indices('/').map(|(at, _)| (&typed[..at], &typed[at + 1..]));
+    parts.filter(|(one, other)| two(one, other)).map(|(one, other)| (one.trim(), other.trim())).next()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -253,6 +274,14 @@ mod tests {
         ] {
             let fault = parse(typed, "DE").unwrap_err();
             assert!(fault.contains(&format!("it has \"{one}\" and \"{other}\"")), "{typed}: {fault}");
+        }
+        for typed in
+            ["030 1234567-89/90", "+49 (30) 1234567 / -68", "030 1234567/68", "+49 30 1234567-0/-12", "030 1 / 030 2"]
+        {
+            assert!(parse(typed, "DE").unwrap_err().contains("one phone number"), "{typed}");
+        }
+        for typed in ["030/123456", "+49/30/123456", "+49/030123456", "(030)/123456", "0049/30/123456"] {
+            assert_eq!(parse(typed, "DE"), Ok(Some("+4930123456".to_owned())), "{typed}");
         }
         assert_eq!(parse("030 / 123456", "DE"), Ok(Some("+4930123456".to_owned())), "a slash is no second number");
     }

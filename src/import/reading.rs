@@ -75,6 +75,7 @@ pub(super) fn read(how: &How, at: At, value: &Value, twice: &[String]) -> Read {
         fields,
         said: BTreeMap::new(),
         used: BTreeSet::from(["attributes"]),
+        is_abroad: false,
         warnings: Vec::new(),
         withheld: Vec::new(),
         faults: Vec::new(),
@@ -109,11 +110,17 @@ fn is_empty(value: &Value) -> bool {
 fn plain(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some(String::new()),
-        Value::String(said) => Some(said.clone()),
-        Value::Number(number) => Some(number.to_string()),
+        Value::String(said) => Some(whole(said)),
+        Value::Number(number) => Some(whole(&number.to_string())),
         Value::Bool(value) => Some(value.to_string()),
         Value::Array(_) | Value::Object(_) => None,
     }
+}
+
+/// Tables that went through a spreadsheet or a data frame write `49301234560` as `49301234560.0`.
+fn whole(said: &str) -> String {
+    let digits = said.strip_suffix(".0").filter(|digits| digits.len() >= 4);
+    digits.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(said).to_owned()
 }
 
 /// What a record says of one field; no text where it says that the field is empty.
@@ -135,6 +142,8 @@ struct Draft<'r> {
     warnings: Vec<Place>,
     withheld: Vec<Place>,
     faults: Vec<Place>,
+    /// Whether it names a country that is none: the default is not the one that its number was written for.
+    is_abroad: bool,
 }
 
 /// The fields that a lead can't be without.
@@ -302,7 +311,8 @@ impl Draft<'_> {
             let country = Country::find(rule.default.as_deref()?)?;
             Some(Said { name: COUNTRY.to_owned(), place: self.at.whole(), text: Some(country.code().to_owned()) })
         };
-        let kept = found.or_else(default);
+        self.is_abroad = found.is_none() && !unknown.is_empty();
+        let kept = found.or_else(|| default().filter(|_| unknown.is_empty()));
         // A name beside a code that is known says nothing more.
         if kept.is_none() {
             for said in &unknown {
@@ -600,7 +610,7 @@ impl Draft<'_> {
             email: self.patch(EMAIL),
             phone: self.patch(PHONE),
             unread_phone: self.patch(UNREAD_PHONE),
-            phone_country: self.how.default_country,
+            phone_country: self.how.default_country.filter(|_| !self.is_abroad),
         };
         let employees = match self.patch(EMPLOYEES) {
             Patch::Absent => Patch::Absent,
@@ -665,7 +675,7 @@ impl Draft<'_> {
                     email: text(EMAIL),
                     phone: text(PHONE),
                     unread_phone: text(UNREAD_PHONE),
-                    phone_country: self.how.default_country,
+                    phone_country: self.how.default_country.filter(|_| !self.is_abroad),
                 }),
             },
             estimated_value: change.estimated_value.value(),
@@ -731,6 +741,10 @@ fn whole_number(typed: &str) -> Option<i64> {
     let typed = typed.trim();
     if let Some(count) = grouped(typed) {
         return Some(count);
+    }
+    // 1.200 is one and a fifth to some, and twelve hundred to others.
+    if typed.split_once('.').is_some_and(|(_, rest)| rest.len() == 3) {
+        return None;
     }
     let number: f64 = typed.parse().ok()?;
     #[allow(clippy::cast_possible_truncation, reason = "whole and below 10^15")]

@@ -18,6 +18,9 @@ use crate::domain::text;
 
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
+/// A row that no table has, which is read last.
+const END: &str = "\u{1}end of the table\u{1}";
+
 /// Hands on each record as soon as it is read.
 pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unreadable> {
     let mut head = Vec::new();
@@ -33,7 +36,8 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
         (None, None) => delimiter(&head),
     };
     let by_two = head.windows(2).find(|signs| signs[1] == b'\n').is_some_and(|signs| signs[0] == b'\r');
-    let whole = Guard::new(Cursor::new(head).chain(reader), pump.allowance.clone());
+    let end = Cursor::new(format!("{}{END}\n", if by_two { "\r\n" } else { "\n" }).into_bytes());
+    let whole = Guard::new(Cursor::new(head).chain(reader).chain(end), pump.allowance.clone());
     let mut rows = ReaderBuilder::new().delimiter(delimiter).has_headers(false).flexible(true).from_reader(whole);
     let mut row = ByteRecord::new();
     let mut letters = Letters::default();
@@ -46,6 +50,16 @@ pub(super) fn read(mut reader: impl Read, pump: &mut Pump<'_>) -> Result<(), Unr
         })?;
         if !more {
             break;
+        }
+        // The row that stands behind the table: a quotation mark that is not closed makes it a part of the last cell.
+        if row.len() == 1 && row.get(0) == Some(END.as_bytes()) {
+            break;
+        }
+        if row.iter().next_back().is_some_and(|cell| cell.windows(END.len()).any(|part| part == END.as_bytes())) {
+            let message =
+                "a quotation mark that opens a cell in this row is not closed: what follows is one text".to_owned();
+            let place = usize::try_from(row.position().map_or(0, csv::Position::line) + before).unwrap_or_default();
+            return Err(Unreadable { message, place: Some((place, 1)) });
         }
         let at = At::Line(line(&row, rows.position().line(), by_two) + before);
         let Some(cells) = letters.read(&row) else {

@@ -116,7 +116,7 @@ pub(super) async fn save_lead(
     other: Option<&Lead>,
 ) -> Result<Authorized<Parties>> {
     let views = [Some((&loaded.mine, mine)), loaded.other.as_ref().zip(other)];
-    for (old, new) in views.into_iter().flatten() {
+    for (old, new) in views.into_iter().flatten().filter(|(old, new)| old != new) {
         if !store::lead::update_view(tx.db(), old, new).await? {
             return Err(conflict("lead", old.version).into());
         }

@@ -617,11 +617,38 @@ impl Service {
             };
             lead.set_details(details);
         }
+        self.apply_limit(tx, change.expires_at, lead, faults).await?;
+        match &change.owner_id {
+            Patch::Absent => {}
+            Patch::Null => lead.owner = None,
+            Patch::Value(id) => {
+                if let Some(id) = text_id(id, NodeType::Member, "input.ownerId", faults) {
+                    let found = store::company::members_by_ids(tx.db(), &[MemberId(id)]).await?;
+                    match found.into_iter().find(|profile| profile.company == member.company) {
+                        Some(profile) => lead.owner = Some(profile.id),
+                        None => faults.push(
+                            Fault::new(ErrorCode::NotFound, "Your company has no such member.").at("input.ownerId"),
+                        ),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets, lengthens or removes the limit that a lead runs into.
+    async fn apply_limit(
+        &self,
+        tx: &Tx,
+        limit: Patch<DateTime<Utc>>,
+        lead: &mut Lead,
+        faults: &mut Vec<Fault>,
+    ) -> Result<()> {
         // What the receiver was told of since its answer: the latest limit, be it removed by now.
         let answer = lead.standing(lead.answer_track());
         let answered = lead.assignment.is_some() && !matches!(answer, StageKind::Open | StageKind::Awaiting);
         let promised = lead.expires_at.max(lead.details().promised_until).filter(|_| answered);
-        match change.expires_at {
+        match limit {
             Patch::Absent => {}
             _ if lead.expires_at.is_some()
                 && lead.expires_to.as_ref().is_none_or(|to| to.kind != StageKind::Expired) =>
@@ -643,6 +670,9 @@ impl Service {
                     faults.push(Fault::invalid("input.expiresAt", message));
                 } else if at <= tx.now {
                     faults.push(Fault::invalid("input.expiresAt", "The limit must be in the future."));
+                } else if answered && promised.is_none() {
+                    let message = "The receiver has accepted the lead without a limit: it can't be set now.";
+                    faults.push(Fault::invalid("input.expiresAt", message));
                 } else if let Some(promised) = promised.filter(|promised| at < *promised) {
                     let promised = promised.to_rfc3339_opts(SecondsFormat::Millis, true);
                     let message = format!(
@@ -663,21 +693,6 @@ impl Service {
                     lead.expires_at = Some(at);
                     lead.warn_at = Some(tx.warn_at(at));
                     action::tell_details(lead, |details| details.promised_until = promised.map(|_| at));
-                }
-            }
-        }
-        match &change.owner_id {
-            Patch::Absent => {}
-            Patch::Null => lead.owner = None,
-            Patch::Value(id) => {
-                if let Some(id) = text_id(id, NodeType::Member, "input.ownerId", faults) {
-                    let found = store::company::members_by_ids(tx.db(), &[MemberId(id)]).await?;
-                    match found.into_iter().find(|profile| profile.company == member.company) {
-                        Some(profile) => lead.owner = Some(profile.id),
-                        None => faults.push(
-                            Fault::new(ErrorCode::NotFound, "Your company has no such member.").at("input.ownerId"),
-                        ),
-                    }
                 }
             }
         }

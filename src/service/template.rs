@@ -22,6 +22,7 @@ use crate::{
         template::{DEFAULTABLE, Template},
         text::{self, Rules},
         workflow::{
+            builtin,
             definition::{Definition, Limit, Subject},
             version::WorkflowState,
         },
@@ -217,6 +218,16 @@ impl Service {
             None => faults.push(Fault::new(ErrorCode::NotFound, "There is no such workflow.").at(field)),
             Some(found) if found.state != WorkflowState::Published => {
                 let message = format!("A template binds a PUBLISHED version; this one is {}.", found.state.as_str());
+                faults.push(Fault::invalid(field, message));
+            }
+            // What was mended in the latest could be got round by binding an earlier one.
+            Some(found)
+                if found.owner.is_none()
+                    && !builtin::current().any(|current| {
+                        current.version == found.definition.version && current.key == found.definition.key
+                    }) =>
+            {
+                let message = "This version of a shipped workflow is kept for what is on it: bind the latest one.";
                 faults.push(Fault::invalid(field, message));
             }
             Some(found) => return Ok(Some((found.reference(), found.definition))),

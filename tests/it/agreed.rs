@@ -328,6 +328,26 @@ on_both_databases! {
         assert_eq!(read(&partner, &id, "expiresAt").await["expiresAt"], "2026-05-02T09:00:00.000Z");
         world.clock.advance(TimeDelta::days(61));
         assert_eq!(read(&partner, &id, "stage { key }").await["stage"]["key"], "expired");
+        // One that was accepted without a limit gets none.
+        let template = vendor.query("{ leadTemplates { id key } workflows { id key workflowVersion shipped } }", json!({})).await.ok();
+        let of = |list: &str, key: &str| {
+            let found = template.list_at(list).iter().find(|it| it["key"] == key && it["workflowVersion"].as_i64().unwrap_or(1) == 1);
+            found.expect("it is there")["id"].clone()
+        };
+        let admin = world.as_("acme", "ADMIN");
+        let change_template = |change: Value| {
+            let mut input = change;
+            input["templateId"] = of("/leadTemplates", "partner-lead");
+            admin.mutate("updateLeadTemplate", input, "template { id }")
+        };
+        change_template(json!({ "convertWithin": null })).await.ok();
+        let id = lead_of(&vendor, json!({ "partnershipId": partnership })).await;
+        call(&partner, "acceptLead", &id, json!({})).await.ok();
+        let refused = change(&vendor, &id, json!({ "expiresAt": "2027-01-01T00:00:00Z" })).await;
+        assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.expiresAt"));
+        // Nor is a template bound to the version that knew none of this.
+        let refused = change_template(json!({ "workflowId": of("/workflows", "partner-lead") })).await;
+        assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", "input.workflowId"));
         // So too for the answer: what had none gets one.
         let id = lead_of(&vendor, json!({ "partnershipId": partnership })).await;
         change(&vendor, &id, json!({ "expiresAt": null })).await.ok();
@@ -457,6 +477,30 @@ on_both_databases! {
         done(&partner, &theirs, "completeTask").await.ok();
         done(&vendor, &theirs, "reopenTask").await.ok();
         done(&vendor, &theirs, "completeTask").await.ok();
+    }
+
+    async fn an_action_that_names_an_owner_and_nothing_else_is_possible_on_a_shared_lead(world: World) {
+        let admin = world.as_("acme", "ADMIN");
+        let partnership = world.partnership("acme", "globex").await;
+        let (vendor, partner) = (world.as_("acme", "SALES"), world.as_("globex", "SALES"));
+        let shipped = cosell::domain::workflow::builtin::builtin("partner-lead", 2).expect("it is shipped");
+        let mut own = serde_json::to_value(&*shipped).unwrap();
+        own["key"] = json!("own-lead");
+        own["actions"].as_array_mut().unwrap().push(json!({
+            "key": "take", "name": "Take", "from": ["accepted"], "allow": [{ "side": "RECEIVER", "roles": ["SALES"] }],
+            "fields": [{ "key": "owner", "label": "Owner", "type": "MEMBER", "required": true }],
+            "effects": [{ "do": "SET_OWNER" }]
+        }));
+        let drafted = admin.mutate("draftWorkflow", json!({ "definition": own }), "workflow { id }").await.ok();
+        let workflow = drafted.text_at("/draftWorkflow/workflow/id");
+        admin.mutate("publishWorkflow", json!({ "workflowId": workflow }), "workflow { id }").await.ok();
+        let input = json!({ "key": "own-lead", "name": "Own", "workflowId": workflow });
+        admin.mutate("createLeadTemplate", input, "template { id }").await.ok();
+        let id = lead_of(&vendor, json!({ "templateKey": "own-lead", "partnershipId": partnership })).await;
+        call(&partner, "acceptLead", &id, json!({})).await.ok();
+        let other = world.as_("globex", "MANAGER").id().await;
+        perform(&partner, &id, "take", json!({ "owner": other })).await.ok();
+        assert_eq!(read(&partner, &id, "owner { id }").await["owner"]["id"], json!(other));
     }
 
     async fn a_lead_whose_partnership_ended_is_the_source_s_again_wherever_it_stood(world: World) {

@@ -402,7 +402,9 @@ impl Arena {
                 json!({ "leadId": lead, "action": chance.pick(&["accept", "close", "share", "propose"]) })
             }
             "shareLead" => json!({ "leadId": lead, "partnershipId": chance.pick(&self.partnerships) }),
-            "updateLead" => json!({ "leadId": lead, "title": format!("Title {}", serial()) }),
+            // The title is fixed once it was accepted; the other never is.
+            "updateLead" if chance.below(3) == 0 => json!({ "leadId": lead, "title": format!("Title {}", serial()) }),
+            "updateLead" => json!({ "leadId": lead, "leadSource": format!("Fair {}", serial()) }),
             "updateLead(owner)" => json!({ "leadId": lead, "ownerId": caller.id }),
             "eraseCustomerData" => json!({ "leadId": lead, "reason": "The customer asked for it" }),
             "requestLeadInfo" => json!({ "leadId": lead, "note": "Who decides?" }),

@@ -266,9 +266,41 @@ fn what_is_no_phone_number_is_kept_as_typed() {
     // The record's own country comes first.
     let record = only_by(&with("Phone", json!("030 123456")), &by_default);
     assert_eq!(record.warnings.len(), 1);
+    // So does one that can't be read: the default is not the country that the number was written for.
+    let mut abroad = with("Phone", json!("(860) 644-4201"));
+    abroad["Country"] = json!("Atlantis");
+    let record = only_by(&abroad, &by_default);
+    assert_eq!(record.warnings.len(), 2);
+    assert_eq!(kept(reading(record)).contact.phone_as_typed(), Some("(860) 644-4201"));
+    // A data frame's way to write a number adds no digit.
+    for phone in [json!("49301234560.0"), json!(49_301_234_560.0)] {
+        let mut record = with("Phone", phone);
+        record["Country"] = json!("Germany");
+        assert_eq!(kept(lead(&record)).contact.phone_as_typed(), Some("49301234560"));
+    }
     let too_long = only(&with("Phone", json!("x".repeat(101))));
     assert!(too_long.warnings[0].message.ends_with("It is left out."));
     assert_eq!(kept(reading(too_long)).contact.phone_as_typed(), None);
+}
+
+#[test]
+fn a_quotation_mark_that_is_not_closed_is_told_and_what_follows_is_not_taken_for_text() {
+    for (file, whole) in [
+        ("Id,Company,Description\n00Q0S000002QgjU,A Co,ok\n00Q0S000002QgjV,B Co,\"open\n00Q0S000002Qgja,C Co,ok\n", 1),
+        ("Id,Company,Description\n00Q0S000002QgjU,\"A Co,ok\n00Q0S000002QgjV,B Co,ok", 0),
+    ] {
+        let mut records = 0;
+        let end = pump(file.as_bytes(), &how(Format::Csv), &mut |_| {
+            records += 1;
+            true
+        });
+        assert_eq!(records, whole, "{file}");
+        let said = match end {
+            Err(fault) => fault.to_string(),
+            Ok(end) => format!("{end:?}"),
+        };
+        assert!(said.contains("is not closed"), "{said}");
+    }
 }
 
 #[test]
@@ -356,6 +388,8 @@ fn numbers_of_people_are_read_as_they_are_written() {
         ("1 200 000", Some(1_200_000)),
         ("1'200", Some(1200)),
         ("1,2", None),
+        ("1.000", None),
+        ("12.000", None),
         ("1.5", None),
         ("many", None),
         ("", None),

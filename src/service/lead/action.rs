@@ -470,14 +470,12 @@ async fn apply<'p>(tx: &Tx, member: Option<&Member>, plan: &'p Plan, prefix: &st
                 let warn_at = to.filter(|stage| stage.kind == StageKind::Expired).map(|_| tx.warn_at(*at));
                 let to = to.map(|stage| Destination { stage: stage.key.clone(), kind: stage.kind, track: stage.track });
                 each(mine, other, |view| {
+                    pause_counter(view, now);
                     view.expires_at = Some(*at);
                     view.on_expiry = Some(then.clone());
                     view.expires_to.clone_from(&to);
                     view.warn_at = warn_at;
-                    tell_details(view, |details| {
-                        details.promised_until = None;
-                        details.paused = None;
-                    });
+                    tell_details(view, |details| details.promised_until = None);
                 });
             }
             Change::StopCounter => each(mine, other, |view| pause_counter(view, now)),
@@ -826,10 +824,11 @@ fn resume(view: &mut Lead, definition: &Definition, tx: &Tx) {
 
 /// Stops the counter that a decision ends, and keeps what was left of it.
 fn pause_counter(view: &mut Lead, now: DateTime<Utc>) {
-    if let (Some(end), Some(then)) = (view.expires_at, view.on_expiry.clone()) {
+    let paused = view.expires_at.zip(view.on_expiry.clone()).and_then(|(end, then)| {
         let left = (end - now).num_milliseconds();
-        tell_details(view, |details| details.paused = (left > 0).then_some(Paused { left, then }));
-    }
+        (left > 0).then_some(Paused { left, then })
+    });
+    tell_details(view, |details| details.paused = paused);
     stop_counter(view);
 }
 
