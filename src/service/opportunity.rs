@@ -145,19 +145,28 @@ impl NewOpportunity {
         }
     }
 
-    /// From the form of an action that creates one (missions C6, C8), as the engine has read it.
-    pub(super) fn from_decision(form: &[(String, FieldValue)]) -> Self {
+    /// From the form of an action that creates one (missions C6, C8), as the engine has read it. A form's text may be
+    /// longer than an opportunity's.
+    pub(super) fn from_decision(form: &[(String, FieldValue)], prefix: &str, faults: &mut Vec<Fault>) -> Self {
         let mut new = Self::default();
+        let mut text =
+            |rules: Rules, key: &str, text: &str| rules.optional(Some(text), &format!("{prefix}.{key}"), faults);
         for (key, value) in form {
             match (key.as_str(), value) {
-                ("name", FieldValue::Text(text)) => new.name = Some(text.clone()),
+                ("name", FieldValue::Text(name)) => new.name = text(Rules::line(NAME_MAX), key, name),
                 ("responsible", FieldValue::Id(id)) => new.responsible_as_given = Some(id.clone()),
-                ("city", FieldValue::Text(text)) => new.city = Some(text.clone()),
-                ("currentSituation", FieldValue::Text(text)) => new.current_situation = Some(text.clone()),
+                ("city", FieldValue::Text(city)) => new.city = text(Rules::line(LINE_MAX), key, city),
+                ("currentSituation", FieldValue::Text(situation)) => {
+                    new.current_situation = text(Rules::lines(SITUATION_MAX), key, situation);
+                }
                 ("estimatedRevenue", FieldValue::Money(money)) => new.value = Some(*money),
                 ("estimatedCloseDate", FieldValue::Date(date)) => new.close_date = Some(*date),
-                ("sellingDirection", FieldValue::Text(text)) => new.selling_direction = Some(text.clone()),
-                ("description", FieldValue::Text(text)) => new.description = Some(text.clone()),
+                ("sellingDirection", FieldValue::Text(direction)) => {
+                    new.selling_direction = text(Rules::line(LINE_MAX), key, direction);
+                }
+                ("description", FieldValue::Text(description)) => {
+                    new.description = text(Rules::lines(DESCRIPTION_MAX), key, description);
+                }
                 _ => {}
             }
         }

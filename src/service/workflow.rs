@@ -359,8 +359,11 @@ pub fn draw_definition(definition: &Value) -> Result<String> {
     Ok(diagram::mermaid(&definition))
 }
 
+/// The shipped workflows: their latest versions, which templates bind, before those that leads may still be on.
 fn shipped() -> Vec<WorkflowVersion> {
-    builtin::all().iter().cloned().map(WorkflowVersion::shipped).collect()
+    let is_current = |definition: &Definition| builtin::current().any(|current| **current == *definition);
+    let former = builtin::all().iter().filter(|definition| !is_current(definition));
+    builtin::current().chain(former).cloned().map(WorkflowVersion::shipped).collect()
 }
 
 /// The faults of a definition as those of a caller's input.

@@ -530,6 +530,13 @@ on_both_databases! {
         admin.mutate("endPartnership", json!({ "partnershipId": partnership }), "partnership { id }").await.ok();
         assert_eq!(offered(&partner, &id).await, ["submit", "withdraw"]);
         perform(&partner, &id, "withdraw", json!({})).await.ok();
+        // So too what waits for the vendor, to another one.
+        let partnership = world.partnership("acme", "globex").await;
+        let elsewhere = world.partnership("initech", "globex").await;
+        let id = submitted(&partner, &partnership).await;
+        admin.mutate("endPartnership", json!({ "partnershipId": partnership }), "partnership { id }").await.ok();
+        assert_eq!(offered(&partner, &id).await, ["submit", "withdraw"]);
+        call(&partner, "shareLead", &id, json!({ "partnershipId": elsewhere })).await.ok();
         // What had its end stays there.
         let partnership = world.partnership("acme", "globex").await;
         let id = lead_of(&vendor, json!({ "partnershipId": partnership })).await;
@@ -602,6 +609,12 @@ on_both_databases! {
             more["qualification"] = qualification();
             let id = lead_of(&vendor, more).await;
             call(&vendor, "assignLead", &id, json!({ "ownerId": vendor.id().await })).await.ok();
+            for (field, length) in [("name", 201), ("city", 201), ("sellingDirection", 201), ("currentSituation", 2001)] {
+                let mut long = rest.clone();
+                long[field] = json!("x".repeat(length));
+                let refused = call(&vendor, mutation, &id, long).await;
+                assert_eq!((refused.code(), refused.field()), ("INVALID_INPUT", &*format!("input.{field}")));
+            }
             call(&vendor, mutation, &id, rest).await.ok();
             assert_eq!(read(&vendor, &id, DEAL).await["opportunity"], expected, "{mutation}");
         }

@@ -100,7 +100,7 @@ on_both_databases! {
         for sql in [
             "DROP INDEX match_key_by_lead", "CREATE INDEX match_key_by_lead ON match_key (lead_id, company_id)",
             "ALTER TABLE match_key DROP COLUMN protected_until", "ALTER TABLE template DROP COLUMN duplicate_protection",
-            "DELETE FROM seaql_migrations WHERE version = 'm20261128_000001_text'",
+            "DELETE FROM seaql_migrations WHERE version = 'm20261128_000003_text'",
             // As they were written then: in lower case, and in any form.
             "UPDATE marketing_list SET name = 'Zoe\u{308}', name_key = 'zoe\u{308}' WHERE name = 'Another'",
             "UPDATE marketing_list SET name_key = 'straße' WHERE name = 'Straße'",

@@ -758,7 +758,8 @@ impl<'d, 'q> Question<'d, 'q> {
             return None;
         }
         let stage = self.standing.on(self.definition.track_of(action));
-        (!stage.terminal && action.to.as_ref() != Some(&stage.key)).then_some(stage)
+        let moves = action.to.as_ref() != Some(&stage.key);
+        (!stage.terminal && (moves || action.passes_on())).then_some(stage)
     }
 
     fn available(&self) -> Vec<&'d Action> {

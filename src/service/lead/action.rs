@@ -376,7 +376,11 @@ impl Service {
                 self.insert_opportunity(tx, member, id, new, Some((lead.id, heard))).await?.id
             }
             Deal::Qualified => {
-                let mut new = NewOpportunity::from_decision(&decision.form);
+                let mut faults = Vec::new();
+                let mut new = NewOpportunity::from_decision(&decision.form, prefix, &mut faults);
+                if !faults.is_empty() {
+                    return Err(faults.into());
+                }
                 if let Some(id) = new.responsible_as_given.take() {
                     new.responsible = Some(own_member(tx, lead.company, &id, &at(prefix, "responsible")).await?);
                 }
